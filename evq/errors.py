@@ -1,0 +1,90 @@
+"""Every error of evq, split by who must act.
+
+EvqError
+├── UsageError            the calling program: a wrong name, payload or option
+│   └── PayloadError      the payload does not fit the handler, or is not JSON, or is too large
+├── QueueUnavailable      the operator: Redis cannot be reached
+├── QueueFull             the operator: Redis is at its `maxmemory` and refuses new jobs
+├── LeaseLost             nobody: a newer lease runs this job, so this attempt must stop
+├── JobCancelled          nobody: somebody asked for the running job to stop
+├── JobFailed             the reader of a result: the job ended without one
+└── TaskError             raised by handlers, to say how their failure is to be treated
+    ├── ValidationError   the input is at fault: never retried
+    ├── NetworkError      something beyond the network is at fault: retried, from 5 s
+    └── TemporaryError    it may work in a moment: retried, from 2 s
+        └── AttemptTimeout  the attempt took longer than its task allows
+"""
+
+
+class EvqError(Exception):
+    """The base of every error that evq raises."""
+
+
+class UsageError(EvqError):
+    """The calling program asked for something impossible."""
+
+
+class PayloadError(UsageError):
+    """The payload does not fit the task's handler, is not JSON, or is too large."""
+
+
+class QueueUnavailable(EvqError):  # noqa: N818 - the state is the name
+    """Redis cannot be reached."""
+
+
+class QueueFull(EvqError):  # noqa: N818 - the state is the name
+    """Redis has reached its memory limit and refuses new jobs; running ones can still end."""
+
+
+class LeaseLost(EvqError):  # noqa: N818 - the event is the name
+    """A newer lease exists for the job, so this attempt may not write any more."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id}: the lease was lost; another worker has the job now")
+        self.job_id = job_id
+
+
+class JobCancelled(EvqError):  # noqa: N818 - the event is the name
+    """The job was cancelled, before or while it ran."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} was cancelled")
+        self.job_id = job_id
+
+
+class JobFailed(EvqError):  # noqa: N818 - the event is the name
+    """The job failed for good; carries what its last attempt raised."""
+
+    def __init__(self, job_id: str, type: str, message: str, traceback: str) -> None:  # noqa: A002 - the public name
+        super().__init__(f"job {job_id} failed: {type}: {message}")
+        self.job_id = job_id
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+
+
+class TaskError(EvqError):
+    """A handler's failure of a known kind."""
+
+    retry_after: float | None
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        """Describe the failure; *retry_after* (s) asks for at least that delay, as HTTP's `Retry-After` does."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ValidationError(TaskError):
+    """The input is at fault; trying again cannot help."""
+
+
+class NetworkError(TaskError):
+    """Something beyond the network is at fault."""
+
+
+class TemporaryError(TaskError):
+    """It did not work now and may work in a moment."""
+
+
+class AttemptTimeout(TemporaryError):  # noqa: N818 - the event is the name
+    """The attempt took longer than its task's `timeout`."""

@@ -1,0 +1,93 @@
+"""Run one reserved job to its outcome. No Redis in here."""
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+import orjson
+
+from evq.context import Context
+from evq.errors import PayloadError, ValidationError
+from evq.job import JobError, ReservedJob
+from evq.task import Task
+
+log = logging.getLogger("evq.executor")
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    result: bytes
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    delay_ms: int
+    error: JobError
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: JobError
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """Handed back without counting an attempt."""
+
+
+Outcome = Completed | Retry | Failed | Snoozed
+
+
+async def execute(task: Task, job: ReservedJob, context: Context, limiter: anyio.CapacityLimiter) -> Outcome:
+    """Run *job*'s handler and say what came of it. A cancellation passes through."""
+    try:
+        return Completed(encode(task, await call(task, decode(task, job), context, limiter)))
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's outcome
+        return judge(task, job, error)
+
+
+def decode(task: Task, job: ReservedJob) -> dict[str, Any]:
+    """Decode a job's payload; raise `ValidationError` if the handler cannot take it."""
+    payload = orjson.loads(job.payload)
+    try:
+        task.bind(payload)
+    except PayloadError as error:
+        raise ValidationError(str(error)) from error
+    return dict(payload)
+
+
+async def call(task: Task, payload: dict[str, Any], context: Context, limiter: anyio.CapacityLimiter) -> Any:
+    """Call the handler: a coroutine function here, a plain one in a thread."""
+    if task.context_name:
+        payload[task.context_name] = context
+    if task.is_async:
+        return await task.handler(**payload)
+    # A thread cannot be stopped. An interrupted one is left behind; its fence keeps it from doing harm.
+    return await anyio.to_thread.run_sync(lambda: task.handler(**payload), abandon_on_cancel=True, limiter=limiter)
+
+
+def encode(task: Task, result: Any) -> bytes:
+    """Encode a handler's result; raise `ValidationError` if it is not JSON."""
+    try:
+        return orjson.dumps(result)
+    except TypeError as error:
+        raise ValidationError(f"task {task.name} returned what is not JSON: {error}") from error
+
+
+def judge(task: Task, job: ReservedJob, error: BaseException) -> Retry | Failed:
+    """Decide by the task's policy whether a failed attempt is followed by another."""
+    described = describe(error)
+    delay = task.retry.next_delay(error, job.attempt)
+    extra = {"job": job.id, "task": task.name, "attempt": job.attempt, "error": described.type}
+    if delay is None:
+        log.warning("job failed", extra=extra)
+        return Failed(described)
+    log.info("attempt failed", extra=extra | {"retry_in_s": round(delay, 3)})
+    return Retry(round(delay * 1000), described)
+
+
+def describe(error: BaseException) -> JobError:
+    return JobError(type(error).__name__, str(error), "".join(traceback.format_exception(error)))

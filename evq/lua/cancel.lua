@@ -1,0 +1,35 @@
+--[[ cancel: end a pending job now, or ask for a running one to stop.
+
+  A running job's worker learns of it with its next heartbeat. Whatever the handler does then, the job is not retried.
+
+  KEYS     job_of waiting delayed active parked_of
+  ARGV     id       str
+           keep_ms  int  how long an ended job is kept
+  RETURNS  CANCELLED, REQUESTED, ENDED, NOT_FOUND
+  STATE    waiting -> cancelled, delayed -> cancelled, parked -> cancelled, active -> active
+]]
+-- @include now
+-- @include end_job
+-- @include emit
+local key = job_of .. id
+local state, task = unpack(redis.call("HMGET", key, "state", "task"))
+
+if not state then
+  return "NOT_FOUND"
+elseif state == "active" then
+  redis.call("HSET", key, "cancel", 1)
+  redis.call("HINCRBY", key, "seq", 1)
+  emit("cancel-requested", { id })
+  return "REQUESTED"
+elseif state == "waiting" then
+  redis.call("ZREM", waiting, id)
+elseif state == "delayed" then
+  redis.call("ZREM", delayed, id)
+elseif state == "parked" then
+  redis.call("ZREM", parked_of .. task, id)
+else
+  return "ENDED"
+end
+end_job(id, "cancelled", now(), keep_ms)
+emit("cancelled", { id })
+return "CANCELLED"

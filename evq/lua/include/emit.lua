@@ -1,0 +1,9 @@
+--[[ emit: say on the event stream that jobs have changed. A hint: the truth is the jobs' records.
+
+  KEYS  events
+]]
+local function emit(event, ids)
+  if #ids > 0 then
+    redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", event, "jobs", table.concat(ids, " "))
+  end
+end

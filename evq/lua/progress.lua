@@ -1,0 +1,18 @@
+--[[ progress: store how far an active job is, provided the caller still holds its lease.
+
+  KEYS     job_of progress_of
+  ARGV     id        str
+           fence     int
+           progress  str  JSON
+  RETURNS  OK, REPEATED, STALE
+  STATE    active -> active
+]]
+-- @include check_lease
+-- @include emit
+local word = check_lease(id, fence)
+if word == "OK" then
+  redis.call("SET", progress_of .. id, progress)
+  redis.call("HINCRBY", job_of .. id, "seq", 1)
+  emit("progress", { id })
+end
+return word

@@ -1,0 +1,14 @@
+--[[ promote: let delayed jobs wait for a worker once their time has come.
+
+  KEYS     delayed
+  ARGV     limit  int
+  RETURNS  ms until the next job is due or the next lease runs out, or -1
+  STATE    delayed -> waiting
+]]
+-- @include now
+-- @include promote_due
+-- @include next_due
+-- @include wake_workers
+local time = now()
+wake_workers(promote_due(time, limit))
+return next_due(time)

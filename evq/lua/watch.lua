@@ -1,0 +1,17 @@
+--[[ watch: ask to be told when a job ends, unless it has ended already.
+
+  KEYS     job_of waiters_of
+  ARGV     id      str
+           waiter  str
+           ttl_ms  int  forget the waiter after so long
+  RETURNS  WATCHING, ENDED, NOT_FOUND
+]]
+local state = redis.call("HGET", job_of .. id, "state")
+if not state then
+  return "NOT_FOUND"
+elseif state == "completed" or state == "failed" or state == "cancelled" then
+  return "ENDED"
+end
+redis.call("SADD", waiters_of .. id, waiter)
+redis.call("PEXPIRE", waiters_of .. id, ttl_ms)
+return "WATCHING"

@@ -1,0 +1,73 @@
+"""When to try a failed job again, and after how long: pure functions over an error and a number of attempts."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evq.errors import NetworkError, TaskError, TemporaryError, UsageError
+
+Backoff = Literal["fixed", "exponential"]
+
+NETWORK_DELAY = 5.0
+"""The base delay after a `NetworkError`, s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a task is tried, and how long it waits in between.
+
+    Three kinds of failure are tried again: a `TemporaryError` with the policy's own `delay` as base, a `NetworkError`
+    from 5 s, and Python's connection and timeout errors, which count as the latter. Every other error ends the job.
+    `on` adds to these, or takes away: it maps an error class to its base delay in seconds, or to None for "never".
+    The class nearest to the error's own decides.
+    """
+
+    attempts: int = 3
+    """How often a job is run at the most, the first time included."""
+    backoff: Backoff = "exponential"
+    """`exponential` doubles the base delay with each attempt, `fixed` keeps it."""
+    delay: float = 2.0
+    """The base delay, s."""
+    max_delay: float = 3600.0
+    """No delay is longer, s; jitter comes on top."""
+    jitter: float = 0.1
+    """The greatest part of the delay that is added to it at random; nothing is ever taken away."""
+    on: Mapping[type[BaseException], float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant, by name."""
+        if self.attempts < 1:
+            raise UsageError(f"attempts={self.attempts}: a job is run at least once")
+        if self.backoff not in ("fixed", "exponential"):
+            raise UsageError(f"backoff={self.backoff!r}: use 'fixed' or 'exponential'")
+        for name in ("delay", "max_delay", "jitter"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}={getattr(self, name)}: a delay cannot be negative")
+
+    def base_delay(self, error: BaseException) -> float | None:
+        """Return the base delay after *error*, s, or None if it is never retried."""
+        table: dict[type[BaseException], float | None] = {
+            TemporaryError: self.delay,
+            NetworkError: NETWORK_DELAY,
+            ConnectionError: NETWORK_DELAY,
+            TimeoutError: NETWORK_DELAY,
+            **self.on,
+        }
+        return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
+
+    def next_delay(
+        self, error: BaseException, attempt: int, *, uniform: Callable[[float, float], float] = random.uniform
+    ) -> float | None:
+        """Return how long to wait after failed *attempt* (1, 2, ...), s, or None if the job has failed for good.
+
+        That is base x 2^(attempt - 1), at most `max_delay`, plus up to `jitter` of it; never less than what the error
+        asked for as `retry_after`.
+        """
+        base = self.base_delay(error)
+        if base is None or attempt >= self.attempts:
+            return None
+        growth = 2 ** (attempt - 1) if self.backoff == "exponential" else 1
+        delay = min(base * growth, self.max_delay)
+        asked = error.retry_after if isinstance(error, TaskError) else None
+        return max(delay, asked or 0.0) * (1 + uniform(0.0, self.jitter))

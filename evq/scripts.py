@@ -1,0 +1,155 @@
+"""Load the Lua scripts, and bind their arguments by name.
+
+A script's header (its format is described in `evq/lua/README.md`) is its signature. From it come the prologue that
+names the script's keys and arguments, and the checks of every call: a missing or misnamed argument is a `TypeError`
+here instead of a nil there.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+
+from evq.keys import KEYS, QueueKeys
+
+type_names = ("str", "int")
+Argument = str | bytes | int
+
+_HEADER = re.compile(r"\A--\[\[ (?P<name>\w+): (?P<text>.*?)\]\]\n", re.DOTALL)
+_SECTION = re.compile(r"^  (KEYS|ARGV|EACH|RETURNS|STATE)\s", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
+
+
+class HeaderError(Exception):
+    """A script's header is not of the form that the loader reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a script's header says."""
+
+    name: str
+    keys: tuple[str, ...]
+    argv: tuple[tuple[str, str], ...]
+    each: tuple[tuple[str, str], ...]
+    returns: str
+    state: tuple[tuple[str, str], ...]
+
+
+def parse_header(source: str) -> Header:
+    """Read the header of a script or include; raise `HeaderError` if it is not of the documented form."""
+    match = _HEADER.match(source)
+    if match is None:
+        raise HeaderError(f"no header in {source[:60]!r}")
+    parts = _SECTION.split(match["text"])
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    keys = tuple(sections.get("KEYS", "").split())
+    if unknown := set(keys) - KEYS.keys():
+        raise HeaderError(f"{match['name']}: no such key: {', '.join(sorted(unknown))}")
+    return Header(
+        name=match["name"],
+        keys=keys,
+        argv=_fields(match["name"], sections.get("ARGV", "")),
+        each=_fields(match["name"], sections.get("EACH", "")),
+        returns=" ".join(sections.get("RETURNS", "").split()),
+        state=tuple(_arrow(one) for one in sections.get("STATE", "").split(",") if one.strip()),
+    )
+
+
+def _fields(script: str, section: str) -> tuple[tuple[str, str], ...]:
+    fields = []
+    for line in filter(str.strip, section.splitlines()):
+        name, kind = (*line.split(), "")[:2]
+        if kind not in type_names:
+            raise HeaderError(f"{script}: argument {name!r} needs a type: {' or '.join(type_names)}")
+        fields.append((name, kind))
+    return tuple(fields)
+
+
+def _arrow(text: str) -> tuple[str, str]:
+    before, _, after = text.partition("->")
+    return before.strip(), after.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script, ready to be called."""
+
+    header: Header
+    keys: tuple[str, ...]
+    body: bytes
+    sha: str
+
+    def arguments(self, keys: QueueKeys, each: Iterable[Sequence[Argument]] = (), **argv: Argument) -> list[Argument]:
+        """Order a call's arguments as EVALSHA wants them: the number of keys, the keys, ARGV, then EACH."""
+        names = [name for name, _ in self.header.argv]
+        if len(argv) != len(names) or any(name not in argv for name in names):
+            raise TypeError(f"{self.header.name} takes {names}, not {list(argv)}")
+        flat: list[Argument] = [len(self.keys), *(keys[name] for name in self.keys), *(argv[name] for name in names)]
+        width = len(self.header.each)
+        for item in each:
+            if len(item) != width:
+                raise TypeError(f"{self.header.name} takes {width} values an item, not {len(item)}")
+            flat.extend(item)
+        return flat
+
+
+def _prologue(header: Header, keys: Sequence[str]) -> str:
+    """Bind keys and arguments to the names in the header, all in one line, so that Redis reports true line numbers."""
+    lines = [f"local {name} = KEYS[{number}]" for number, name in enumerate(keys, 1)]
+    lines += [
+        f"local {name} = {_convert(kind, f'ARGV[{number}]')}" for number, (name, kind) in enumerate(header.argv, 1)
+    ]
+    if header.each:
+        width, start = len(header.each), len(header.argv)
+        values = ", ".join(_convert(kind, f"ARGV[i + {n}]") for n, (_, kind) in enumerate(header.each, 1))
+        lines.append(
+            f"local function each() local i = {start - width} return function() i = i + {width} "
+            f"if i < #ARGV then return {values} end end end"
+        )
+    return " ".join(lines)
+
+
+def _convert(kind: str, value: str) -> str:
+    return f"tonumber({value})" if kind == "int" else value
+
+
+def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) -> Script:
+    """Build one script: its includes expanded once each, its keys and theirs bound."""
+    source = sources[name]
+    header = parse_header(source)
+    keys: dict[str, None] = dict.fromkeys(header.keys)
+    seen: set[str] = set()
+
+    def expand(text: str) -> str:
+        return _INCLUDE.sub(include, text)
+
+    def include(match: re.Match[str]) -> str:
+        included = match[1]
+        if included in seen:
+            return ""
+        seen.add(included)
+        keys.update(dict.fromkeys(parse_header(includes[included]).keys))
+        return expand(includes[included])
+
+    expanded = expand(source)
+    body = f"{_prologue(header, tuple(keys))} {expanded}".encode()
+    return Script(header=header, keys=tuple(keys), body=body, sha=sha1(body).hexdigest())  # noqa: S324 - Redis's choice
+
+
+def read_sources(package: str) -> dict[str, str]:
+    """Read the `.lua` files of a package, by name without the ending."""
+    return {
+        path.name.removesuffix(".lua"): path.read_text(encoding="utf-8")
+        for path in files(package).iterdir()
+        if path.name.endswith(".lua")
+    }
+
+
+@cache
+def load_scripts() -> Mapping[str, Script]:
+    """Build every script of evq."""
+    sources, includes = read_sources("evq.lua"), read_sources("evq.lua.include")
+    return {name: build(name, sources, includes) for name in sources}

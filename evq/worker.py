@@ -1,0 +1,349 @@
+"""A worker: reserves jobs, runs them, settles them.
+
+One loop exchanges with Redis: what has been settled goes there, and new jobs come back in the same round trip. When
+there is nothing to do it sleeps in a blocking pop. The heart beats in a thread of its own, so that a busy loop loses no
+lease; hooks of ended jobs are run beside the jobs.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import anyio
+
+from evq.broker import Broker, Call, Reply, Reserved
+from evq.context import Context, SyncContext
+from evq.errors import AttemptTimeout, EvqError, JobCancelled, LeaseLost, QueueUnavailable, UsageError
+from evq.executor import Completed, Failed, Outcome, Retry, Snoozed, execute, judge
+from evq.heartbeat import Heartbeat
+from evq.hooks import Hooks
+from evq.job import JobProgress, ReservedJob
+from evq.queue import Queue
+
+log = logging.getLogger("evq.worker")
+
+SLEEP_MS = 5_000
+"""The longest sleep of an idle worker, so that a lost wake token costs no more than this, ms."""
+
+
+class WorkerStopped(EvqError):  # noqa: N818 - the event is the name
+    """The worker stops and hands its jobs back."""
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A job that is being run here."""
+
+    job: ReservedJob
+    context: Context
+    deadline: float
+    """When the attempt has taken too long, by the monotonic clock."""
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    def interrupt(self, reason: EvqError) -> None:
+        """Make the handler stop; the first reason counts."""
+        if self.context.interruption is None:
+            self.context.interruption = reason
+            if self.task is not None:
+                self.task.cancel()
+
+
+@dataclass(slots=True)
+class Settled:
+    """Jobs that have been run and not yet been settled in Redis."""
+
+    outcomes: list[tuple[ReservedJob, Outcome]] = field(default_factory=list)
+
+    def calls(self, broker: Broker, keep_ms: int) -> list[tuple[list[ReservedJob], Call]]:
+        """Prepare the calls that settle them, each beside its jobs."""
+        acks: list[tuple[str, int, bytes]] = []
+        fails: list[tuple[str, int, bytes]] = []
+        backoffs: list[tuple[str, int, int, bytes]] = []
+        snoozes: list[tuple[str, int, int]] = []
+        for job, outcome in self.outcomes:
+            match outcome:
+                case Completed(result):
+                    acks.append((job.id, job.fence, result))
+                case Failed(error):
+                    fails.append((job.id, job.fence, error.dump()))
+                case Retry(delay_ms, error):
+                    backoffs.append((job.id, job.fence, delay_ms, error.dump()))
+                case Snoozed():
+                    snoozes.append((job.id, job.fence, 0))
+        by_kind = {kind: [job for job, outcome in self.outcomes if type(outcome) is kind] for kind in _KINDS}
+        calls = []
+        if acks:
+            calls.append((by_kind[Completed], broker.ack_call(keep_ms, acks)))
+        if fails:
+            calls.append((by_kind[Failed], broker.fail_call(keep_ms, fails)))
+        if backoffs:
+            calls.append((by_kind[Retry], broker.backoff_call(keep_ms, backoffs)))
+        if snoozes:
+            calls.append((by_kind[Snoozed], broker.snooze_call(keep_ms, snoozes)))
+        return calls
+
+
+_KINDS: tuple[type, ...] = (Completed, Failed, Retry, Snoozed)
+
+
+class Worker:
+    """Runs the jobs of a queue in this process."""
+
+    def __init__(self, queue: Queue, *, concurrency: int = 1, grace: float = 30.0) -> None:
+        """Make a worker that runs up to *concurrency* jobs at a time; raise `UsageError` if that cannot be.
+
+        When it is stopped, running jobs have *grace* s to end; the others are handed back.
+        """
+        if concurrency < 1:
+            raise UsageError(f"concurrency={concurrency}: a worker runs at least one job at a time")
+        if not queue.tasks:
+            raise UsageError(f"queue {queue.name} has no tasks: import the modules that define them first")
+        self.queue = queue
+        self.concurrency = concurrency
+        self.grace = grace
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._running: dict[str, Running] = {}
+        self._settled = Settled()
+        self._more = True
+        self._stopping = False
+        self._reachable = True
+        self._sleeper: asyncio.Task[None] | None = None
+        self._wait_ms: int | None = 0
+
+    # From outside
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Run jobs until stopped; with *burst*, until no job waits and none is running here."""
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._limiter = anyio.CapacityLimiter(self.concurrency)
+        log.info("worker started", extra={"worker": self.id, "queue": self.queue.name})
+        hooks = Hooks(self.queue)
+        with Heartbeat(self):
+            async with anyio.create_task_group() as group:
+                group.start_soon(hooks.run)
+                try:
+                    await self._serve(hooks, burst=burst)
+                finally:
+                    await self._abandon()
+                    group.cancel_scope.cancel()
+            if burst:
+                await hooks.drain()
+        log.info("worker stopped", extra={"worker": self.id, "queue": self.queue.name})
+
+    def stop(self) -> None:
+        """Take no more jobs, let the running ones end within the grace time, and return from `run`.
+
+        Call it from the worker's own thread.
+        """
+        if not self._stopping:
+            self._stopping = True
+            self._changed.set()
+            self._loop.call_later(self.grace, self._interrupt_all)
+
+    # For the heartbeat, from its thread
+
+    def call_soon(self, callback: Callable[..., None], *args: object) -> None:
+        """Call back in the worker's event loop."""
+        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
+            self._loop.call_soon_threadsafe(callback, *args)
+
+    def leases(self) -> list[tuple[str, int]]:
+        """List the jobs whose leases are to be extended: all but those that should have ended long ago."""
+        now = time.monotonic()
+        return [(r.job.id, r.job.fence) for r in list(self._running.values()) if now < r.deadline + 5]
+
+    def lease_word(self, job_id: str, fence: int, word: Reply) -> None:
+        """Take notice of what a heartbeat said of a lease."""
+        if word in (Reply.CANCEL, Reply.STALE):
+            self.call_soon(self._on_lease_word, job_id, fence, word)
+
+    def _on_lease_word(self, job_id: str, fence: int, word: Reply) -> None:
+        running = self._running.get(job_id)
+        if running is None or running.job.fence != fence:
+            return
+        if word is Reply.CANCEL:
+            running.interrupt(JobCancelled(job_id))
+        elif word is Reply.STALE:
+            log.warning("lease lost", extra={"worker": self.id, "job": job_id})
+            running.interrupt(LeaseLost(job_id))
+
+    # The loop
+
+    async def _serve(self, hooks: Hooks, *, burst: bool) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                await self._exchange()
+            except QueueUnavailable as error:
+                await self._wait_out(error)
+                continue
+            self._note_reachable()
+            hooks.look()
+            if self._settled.outcomes or (self._more and self._room()):
+                continue
+            if self._stopping and not self._running:
+                break
+            if burst and not self._running and not self._more:
+                break
+            self._sleep_if_idle()
+            await self._changed.wait()
+        await self._end_sleep()
+
+    def _room(self) -> int:
+        if self._stopping or self._sleeper is not None:
+            return 0
+        return self.concurrency - len(self._running)
+
+    async def _exchange(self) -> None:
+        """Settle what has been run, and reserve as much as there is room for, in one round trip."""
+        broker, keep_ms = self.queue.broker, self.queue.keep_ms
+        settled, self._settled = self._settled, Settled()
+        calls = settled.calls(broker, keep_ms)
+        room = self._room() if self._more else 0
+        if not calls and not room:
+            return
+        try:
+            words, reserved = await broker.exchange([call for _, call in calls], self._reserve(room) if room else None)
+        except BaseException:
+            self._settled.outcomes[:0] = settled.outcomes
+            raise
+        for (jobs, _), replies in zip(calls, words, strict=True):
+            for job, word in zip(jobs, replies, strict=True):
+                if word is Reply.STALE:
+                    log.warning("lease lost before the end", extra={"worker": self.id, "job": job.id})
+        if reserved is not None:
+            self._start(reserved, room)
+
+    def _reserve(self, count: int) -> Call:
+        queue = self.queue
+        return queue.broker.reserve_call(self.id, count, queue.lease_ms, queue.keep_ms, queue.tasks)
+
+    def _start(self, reserved: Reserved, asked: int) -> None:
+        if reserved.parked:
+            log.warning(
+                "jobs of unknown tasks were parked until a worker comes that knows them",
+                extra={"worker": self.id, "jobs": reserved.parked},
+            )
+        self._wait_ms = reserved.wait_ms
+        self._more = len(reserved.jobs) == asked or reserved.wait_ms == 0
+        for job in reserved.jobs:
+            self._start_job(job)
+
+    # Idle
+
+    def _sleep_if_idle(self) -> None:
+        room = self._room()
+        if room:
+            self._sleeper = asyncio.create_task(self._sleep(room))
+
+    async def _sleep(self, room: int) -> None:
+        wait_ms = SLEEP_MS if self._wait_ms is None else min(SLEEP_MS, self._wait_ms)
+        if wait_ms == SLEEP_MS:
+            wait_ms -= random.randrange(SLEEP_MS // 10)  # noqa: S311 - so that sleepers do not wake together
+        try:
+            reserved = await self.queue.broker.sleep(self.id, wait_ms, self._reserve(room))
+            self._start(reserved, room)
+        except QueueUnavailable as error:
+            await self._wait_out(error)
+            self._more = True
+        finally:
+            self._sleeper = None
+            self._changed.set()
+
+    async def _end_sleep(self) -> None:
+        """Wake our own sleeper, so that what it reserves on waking is handed back and not lost for a lease."""
+        sleeper = self._sleeper
+        if sleeper is None:
+            return
+        try:
+            await self.queue.broker.rouse(self.id)
+            await sleeper
+            self._interrupt_all()
+            while self._running:
+                self._changed.clear()
+                await self._changed.wait()
+            await self._exchange()
+        except QueueUnavailable:
+            sleeper.cancel()
+
+    async def _abandon(self) -> None:
+        """Leave nothing running behind, should the loop have ended by an error or by cancellation."""
+        self._interrupt_all()
+        tasks = [running.task for running in self._running.values() if running.task]
+        if self._sleeper is not None:
+            self._sleeper.cancel()
+            tasks.append(self._sleeper)
+        with anyio.CancelScope(shield=True):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _wait_out(self, error: QueueUnavailable) -> None:
+        if self._reachable:
+            log.error("waiting for Redis: %s", error, extra={"worker": self.id})
+            self._reachable = False
+        await anyio.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - spread, not secrecy
+
+    def _note_reachable(self) -> None:
+        if not self._reachable:
+            log.info("Redis is back", extra={"worker": self.id})
+            self._reachable = True
+
+    # Jobs
+
+    def _start_job(self, job: ReservedJob) -> None:
+        task = self.queue.tasks[job.task]
+
+        async def report(progress: JobProgress) -> None:
+            if await self.queue.broker.progress(job.id, job.fence, progress) is Reply.STALE:
+                raise LeaseLost(job.id)
+
+        context = (Context if task.is_async else SyncContext)(job, report)
+        running = Running(job, context, deadline=time.monotonic() + task.timeout)
+        running.timer = self._loop.call_later(
+            task.timeout,
+            running.interrupt,
+            AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s"),
+        )
+        self._running[job.id] = running
+        running.task = self._loop.create_task(self._run_job(running))
+
+    async def _run_job(self, running: Running) -> None:
+        job, task = running.job, self.queue.tasks[running.job.task]
+        outcome: Outcome | None
+        try:
+            outcome = await execute(task, job, running.context, self._limiter)
+        except asyncio.CancelledError:
+            outcome = None
+        if outcome is None or running.context.interruption is not None:
+            outcome = self._after_interruption(running, outcome)
+        cast("asyncio.TimerHandle", running.timer).cancel()
+        del self._running[job.id]
+        if outcome is not None:
+            self._settled.outcomes.append((job, outcome))
+        self._changed.set()
+
+    def _after_interruption(self, running: Running, outcome: Outcome | None) -> Outcome | None:
+        """Say what becomes of a job that was interrupted; nothing if its lease is gone."""
+        job, reason = running.job, running.context.interruption
+        if isinstance(outcome, Completed):
+            return outcome
+        match reason:
+            case LeaseLost():
+                return None
+            case AttemptTimeout() | JobCancelled():
+                return judge(self.queue.tasks[job.task], job, reason)
+            case _:
+                return Snoozed()
+
+    def _interrupt_all(self) -> None:
+        for running in list(self._running.values()):
+            running.interrupt(WorkerStopped("the worker stops"))
