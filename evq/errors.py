@@ -3,7 +3,7 @@
 EvqError
 ├── UsageError            the calling program: a wrong name, payload or option
 │   └── PayloadError      the payload does not fit the handler, or is not JSON, or is too large
-├── QueueUnavailable      the operator: Redis cannot be reached
+├── QueueUnavailable      the operator: Redis cannot be reached, or refuses to work
 ├── QueueFull             the operator: Redis is at its `maxmemory` and refuses new jobs
 ├── LeaseLost             nobody: a newer lease runs this job, so this attempt must stop
 ├── JobCancelled          nobody: somebody asked for the running job to stop
@@ -29,7 +29,7 @@ class PayloadError(UsageError):
 
 
 class QueueUnavailable(EvqError):  # noqa: N818 - the state is the name
-    """Redis cannot be reached."""
+    """Redis cannot be reached, or refuses to work."""
 
 
 class QueueFull(EvqError):  # noqa: N818 - the state is the name
@@ -66,7 +66,7 @@ class JobFailed(EvqError):  # noqa: N818 - the event is the name
 class TaskError(EvqError):
     """A handler's failure of a known kind."""
 
-    retry_after: float | None
+    retry_after: float | None = None
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         """Describe the failure; *retry_after* (s) asks for at least that delay, as HTTP's `Retry-After` does."""

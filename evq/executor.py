@@ -1,5 +1,6 @@
 """Run one reserved job to its outcome. No Redis in here."""
 
+import asyncio
 import logging
 import traceback
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from evq.job import JobError, ReservedJob
 from evq.task import Task
 
 log = logging.getLogger("evq.executor")
+
+PATIENCE = 5.0
+"""How long an interrupted thread has to notice it, s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,19 @@ async def call(task: Task, payload: dict[str, Any], context: Context, limiter: a
         payload[task.context_name] = context
     if task.is_async:
         return await task.handler(**payload)
-    # A thread cannot be stopped. An interrupted one is left behind; its fence keeps it from doing harm.
-    return await anyio.to_thread.run_sync(lambda: task.handler(**payload), abandon_on_cancel=True, limiter=limiter)
+    thread = asyncio.ensure_future(
+        anyio.to_thread.run_sync(lambda: task.handler(**payload), abandon_on_cancel=True, limiter=limiter)
+    )
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        # A thread cannot be stopped, but its next `ctx.check()` or `ctx.progress()` raises. One that does neither is
+        # left behind; its fence keeps it from doing harm.
+        thread.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, whenever it comes
+        await asyncio.wait([thread], timeout=PATIENCE)
+        if thread.done() and thread.exception() is None:
+            return thread.result()
+        raise
 
 
 def encode(task: Task, result: Any) -> bytes:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evq.errors import NetworkError, TaskError, TemporaryError, UsageError
+from evq.errors import NetworkError, QueueFull, QueueUnavailable, TaskError, TemporaryError, UsageError
 
 Backoff = Literal["fixed", "exponential"]
 
 NETWORK_DELAY = 5.0
 """The base delay after a `NetworkError`, s."""
+MOST_DOUBLINGS = 64
+"""Beyond any `max_delay`, and within what a float can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,8 @@ class RetryPolicy:
     """How often a task is tried, and how long it waits in between.
 
     Three kinds of failure are tried again: a `TemporaryError` with the policy's own `delay` as base, a `NetworkError`
-    from 5 s, and Python's connection and timeout errors, which count as the latter. Every other error ends the job.
+    from 5 s, and what counts as the latter: Python's connection and timeout errors, and a queue that cannot be reached
+    or is full. Every other error ends the job.
     `on` adds to these, or takes away: it maps an error class to its base delay in seconds, or to None for "never".
     The class nearest to the error's own decides.
     """
@@ -52,6 +55,8 @@ class RetryPolicy:
             NetworkError: NETWORK_DELAY,
             ConnectionError: NETWORK_DELAY,
             TimeoutError: NETWORK_DELAY,
+            QueueUnavailable: NETWORK_DELAY,
+            QueueFull: NETWORK_DELAY,
             **self.on,
         }
         return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
@@ -67,7 +72,7 @@ class RetryPolicy:
         base = self.base_delay(error)
         if base is None or attempt >= self.attempts:
             return None
-        growth = 2 ** (attempt - 1) if self.backoff == "exponential" else 1
+        growth = 2.0 ** min(attempt - 1, MOST_DOUBLINGS) if self.backoff == "exponential" else 1.0
         delay = min(base * growth, self.max_delay)
         asked = error.retry_after if isinstance(error, TaskError) else None
         return max(delay, asked or 0.0) * (1 + uniform(0.0, self.jitter))

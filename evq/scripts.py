@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from evq.keys import KEYS, QueueKeys
 
-type_names = ("str", "int")
+TYPES = ("str", "int")
 Argument = str | bytes | int
 
 _HEADER = re.compile(r"\A--\[\[ (?P<name>\w+): (?P<text>.*?)\]\]\n", re.DOTALL)
@@ -62,8 +62,8 @@ def _fields(script: str, section: str) -> tuple[tuple[str, str], ...]:
     fields = []
     for line in filter(str.strip, section.splitlines()):
         name, kind = (*line.split(), "")[:2]
-        if kind not in type_names:
-            raise HeaderError(f"{script}: argument {name!r} needs a type: {' or '.join(type_names)}")
+        if kind not in TYPES:
+            raise HeaderError(f"{script}: argument {name!r} needs a type: {' or '.join(TYPES)}")
         fields.append((name, kind))
     return tuple(fields)
 

@@ -16,7 +16,9 @@ def redis_url(environ: Mapping[str, str] = os.environ) -> str:
     """Return where Redis is: `EVQ_REDIS_URL`, else `REDIS_HOST` (127.0.0.1) and `REDIS_PORT` (6379)."""
     if url := environ.get("EVQ_REDIS_URL"):
         return check_url(url)
-    return f"redis://{environ.get('REDIS_HOST') or '127.0.0.1'}:{whole(environ, 'REDIS_PORT', 6379, most=65535)}/0"
+    host = environ.get("REDIS_HOST") or "127.0.0.1"
+    port = whole(environ, "REDIS_PORT", 6379, most=65535)
+    return check_url(f"redis://[{host}]:{port}/0" if ":" in host else f"redis://{host}:{port}/0")
 
 
 def worker_count(environ: Mapping[str, str] = os.environ) -> int:
@@ -26,17 +28,22 @@ def worker_count(environ: Mapping[str, str] = os.environ) -> int:
 
 def check_url(url: str) -> str:
     """Return *url* if it can be a Redis's; raise `UsageError` if not."""
-    if urlsplit(url).scheme not in SCHEMES:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in SCHEMES and (parts.port or parts.hostname or parts.path)
+    except ValueError:
+        known = False
+    if not known:
         raise UsageError(f"{hide_password(url)!r} is no address of a Redis: use redis://, rediss:// or unix://")
     return url
 
 
 def hide_password(url: str) -> str:
     """Return *url* fit for messages and logs."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+    shown, _, secret = url.partition("?")  # options may hold a password, too
+    scheme, _, rest = shown.partition("://")
+    who, at, where = rest.rpartition("@")
+    return f"{scheme}://{who.partition(':')[0]}{':***' if ':' in who else ''}{at}{where}{'?***' if secret else ''}"
 
 
 def whole(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:

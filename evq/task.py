@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from evq.context import Context
+from evq.context import Context, SyncContext
 from evq.errors import PayloadError, UsageError
 from evq.ids import new_id
 from evq.job import PRIORITY, NewJob, dump_payload
@@ -63,7 +63,7 @@ class Task:
 
     def __post_init__(self) -> None:
         """Read the handler's signature; raise `UsageError` if a payload cannot be passed to it by name."""
-        signature = inspect.signature(self.handler, eval_str=True)
+        signature = inspect.signature(self.handler)
         parameters = list(signature.parameters.values())
         contexts = [p.name for p in parameters if p.name == "ctx" or _is_context(p.annotation)]
         if any(p.kind is p.POSITIONAL_ONLY for p in parameters):
@@ -127,4 +127,6 @@ class Task:
 
 
 def _is_context(annotation: Any) -> bool:
+    if isinstance(annotation, str):  # not evaluated: what it names may exist for type checkers only
+        return annotation.rpartition(".")[2] in (Context.__name__, SyncContext.__name__)
     return isinstance(annotation, type) and issubclass(annotation, Context)

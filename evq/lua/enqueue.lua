@@ -41,8 +41,11 @@ for id, task, payload, priority, delay_ms, at_ms, hooked in each() do
   end
 end
 
+if #added == 0 then
+  return words
+end
 redis.call("HINCRBY", counters, "enqueued", #added)
 -- A new delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
-wake_workers(math.max(ready, math.min(#added, 1)))
+wake_workers(math.max(ready, 1))
 emit("enqueued", added)
 return words

@@ -13,6 +13,10 @@
 local time = now()
 local words = {}
 
+-- A removal first, so that a full Redis lets hearts beat.
+redis.call("ZREMRANGEBYSCORE", workers, "-inf", time)
+redis.call("ZADD", workers, time + lease_ms, worker)
+
 for id, fence in each() do
   local word = check_lease(id, fence)
   if word == "OK" then
@@ -23,7 +27,4 @@ for id, fence in each() do
   end
   words[#words + 1] = word
 end
-
-redis.call("ZREMRANGEBYSCORE", workers, "-inf", time)
-redis.call("ZADD", workers, time + lease_ms, worker)
 return words

@@ -11,6 +11,7 @@
 -- @include emit
 local word = check_lease(id, fence)
 if word == "OK" then
+  redis.call("DEL", progress_of .. id) -- a removal first, so that a full Redis lets jobs go on
   redis.call("SET", progress_of .. id, progress)
   redis.call("HINCRBY", job_of .. id, "seq", 1)
   emit("progress", { id })

@@ -42,6 +42,7 @@ local function park(id, task, score)
   redis.call("ZADD", parked_of .. task, score, id)
   redis.call("SADD", parked_tasks, task)
   redis.call("HSET", job_of .. id, "state", "parked")
+  redis.call("HINCRBY", job_of .. id, "seq", 1)
   parked[#parked + 1] = id
 end
 

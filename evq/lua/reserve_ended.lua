@@ -15,13 +15,13 @@ end
 
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", ended, "-inf", time, "LIMIT", 0, count)) do
   local task = redis.call("HGET", job_of .. id, "task")
-  if not task then
-    redis.call("ZREM", ended, id)
-  else
+  redis.call("ZREM", ended, id)
+  if known[task] then
     redis.call("ZADD", ended, time + lease_ms, id)
-    if known[task] then
-      ids[#ids + 1] = id
-    end
+    ids[#ids + 1] = id
+  elseif task then
+    -- Left for a worker that knows it, which may come at once; but behind the others, so that it keeps none of them.
+    redis.call("ZADD", ended, time, id)
   end
 end
 return ids

@@ -12,6 +12,7 @@ if not state then
 elseif state == "completed" or state == "failed" or state == "cancelled" then
   return "ENDED"
 end
+redis.call("SREM", waiters_of .. id, waiter) -- a removal first, so that a full Redis lets results be awaited
 redis.call("SADD", waiters_of .. id, waiter)
 redis.call("PEXPIRE", waiters_of .. id, ttl_ms)
 return "WATCHING"

@@ -9,6 +9,7 @@ local function promote_due(time, limit)
     redis.call("ZREM", delayed, id)
     local priority = redis.call("HGET", job_of .. id, "priority")
     if priority then
+      redis.call("HINCRBY", job_of .. id, "seq", 1)
       to_waiting(id, tonumber(priority), false)
     end
   end

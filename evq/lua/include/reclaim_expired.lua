@@ -9,7 +9,10 @@
 -- @include emit
 local function reclaim_expired(time, limit, keep_ms)
   local waiting_again, cancelled_now = {}, {}
-  for _, id in ipairs(redis.call("ZRANGEBYSCORE", active, "-inf", time, "LIMIT", 0, limit)) do
+  local expired = redis.call("ZRANGEBYSCORE", active, "-inf", time, "LIMIT", 0, limit)
+  -- Each goes before those that are in front, so the first comes last.
+  for i = #expired, 1, -1 do
+    local id = expired[i]
     redis.call("ZREM", active, id)
     local priority, cancel = unpack(redis.call("HMGET", job_of .. id, "priority", "cancel"))
     if cancel then

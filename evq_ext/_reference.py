@@ -1,0 +1,140 @@
+"""Parse participants in plain Python: the specification of `_core.pyx`, and its stand-in where no compiler is.
+
+What a record is says `_records`; what a row must be says `_rules`; this module numbers the rows and finds duplicates.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from evq_ext._records import Record, RecordReader
+from evq_ext._rules import Rules, Verdict, check_call, duplicate_error
+from evq_ext.types import Batch, Column, ColumnData, Duplicate, DuplicatePolicy, NumberBy, Reject
+
+
+class RowParser:
+    """Read delimited UTF-8, fed in chunks of any size, into clean columns and precise errors.
+
+    Raises ValueError, naming the option, at construction.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column | None],
+        *,
+        delimiter: bytes = b",",
+        skip_records: int = 0,
+        number_by: NumberBy = "line",
+        region: str = "KR",
+        duplicates: DuplicatePolicy = "skip",
+    ) -> None:
+        self._rules = Rules(
+            columns=tuple(columns),
+            delimiter=delimiter,
+            skip_records=skip_records,
+            number_by=number_by,
+            region=region,
+            duplicates=duplicates,
+        )
+        self._reader = RecordReader(delimiter)
+        self._identity = self._rules.kept.index(self._rules.identity)
+        self._seen: dict[str, int] = {}  # e-mail of an accepted row: its ordinal (policy "update") or row number
+        self._read = 0  # records, of any kind
+        self._accepted = 0
+        self._records = 0
+        self._finished = False
+
+    @property
+    def records(self) -> int:
+        """Data records seen so far; blank ones are not counted."""
+        return self._records
+
+    def feed(self, data: bytes) -> Batch:
+        """Read one chunk, of at most 1 GiB.
+
+        Raises ValueError for a larger one, and after `finish`.
+        """
+        return self._parse(data, last=False)
+
+    def finish(self) -> Batch:
+        """Read what is left, now that no more comes.
+
+        Raises ValueError if that was said before.
+        """
+        batch = self._parse(b"", last=True)
+        self._finished = True
+        return batch
+
+    def _parse(self, data: bytes, *, last: bool) -> Batch:
+        check_call(len(data), finished=self._finished)
+        draft = _Draft(len(self._rules.kept))
+        for record in self._reader.feed(data, last=last):
+            self._read += 1
+            if self._read > self._rules.skip_records:
+                self._take(record, draft)
+        return draft.batch(self._rules, self._reader.consumed)
+
+    def _take(self, record: Record, draft: "_Draft") -> None:
+        verdict = self._rules.judge(record.cells, record.fault)
+        if verdict is None:
+            return
+        self._records += 1
+        row = record.line if self._rules.number_by == "line" else self._read
+        if verdict.errors:
+            draft.rejects.append(Reject(row, verdict.raw, verdict.errors))
+        elif self._is_accepted(row, verdict, draft):
+            self._accepted += 1
+            draft.rows.append(row)
+            for column, value in zip(draft.columns, verdict.values, strict=True):
+                column.append(value.encode())
+
+    def _is_accepted(self, row: int, verdict: Verdict, draft: "_Draft") -> bool:
+        """Apply the duplicate policy; remember the row if it is accepted."""
+        email = verdict.values[self._identity]
+        first = self._seen.get(email)
+        policy = self._rules.duplicates
+        if first is not None and policy == "skip":
+            draft.duplicates.append(Duplicate(row, first))
+            return False
+        if first is not None and policy == "error":
+            raw = verdict.raw[self._rules.columns.index(self._rules.identity)]
+            error = duplicate_error(self._rules.identity, raw, first)
+            draft.rejects.append(Reject(row, verdict.raw, (error,)))
+            return False
+        if first is not None:
+            draft.superseded.append(first)
+        self._seen[email] = self._accepted if policy == "update" else row
+        return True
+
+
+class _Draft:
+    """A batch in the making."""
+
+    def __init__(self, width: int) -> None:
+        self.rows: list[int] = []
+        self.columns: list[list[bytes]] = [[] for _ in range(width)]
+        self.rejects: list[Reject] = []
+        self.duplicates: list[Duplicate] = []
+        self.superseded: list[int] = []
+
+    def batch(self, rules: Rules, consumed: int) -> Batch:
+        names = [column.name for column in rules.kept]
+        return Batch(
+            count=len(self.rows),
+            rows=_pack(self.rows),
+            columns=dict(zip(names, map(_column_data, self.columns), strict=True)),
+            rejects=tuple(self.rejects),
+            duplicates=tuple(self.duplicates),
+            superseded=tuple(self.superseded),
+            consumed=consumed,
+        )
+
+
+def _column_data(values: list[bytes]) -> ColumnData:
+    offsets = [0]
+    for value in values:
+        offsets.append(offsets[-1] + len(value))
+    return ColumnData(_pack(offsets), b"".join(values))
+
+
+def _pack(numbers: list[int]) -> bytes:
+    return struct.pack(f"<{len(numbers)}I", *numbers)

@@ -1,0 +1,176 @@
+"""What a row must be: how its cells are cleaned, and all that can be wrong with it."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, get_args
+
+from evq_ext import _tables, authority
+from evq_ext._records import ROW_TOO_LONG
+from evq_ext.types import Column, DuplicatePolicy, Kind, NumberBy, RowError
+
+_RUN_OF_SPACES: Final = re.compile(" +")
+
+
+class _CellError(Exception):
+    """One cell is wrong: the code and parameters of its RowError."""
+
+    def __init__(self, code: str, **params: int | str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = params
+
+
+class Verdict(NamedTuple):
+    """Hold what became of a row: the raw cells, and either a value for each kept column or errors."""
+
+    raw: tuple[str, ...]
+    values: tuple[str, ...]
+    errors: tuple[RowError, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Hold the options of a parser, checked; judge its rows."""
+
+    columns: tuple[Column | None, ...]
+    delimiter: bytes
+    skip_records: int
+    number_by: NumberBy
+    region: str
+    duplicates: DuplicatePolicy
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the option, for one that no parser can obey."""
+        names = [column.name for column in self.kept]
+        if len(set(names)) < len(names):
+            raise ValueError(f"columns: two columns are called the same among {names}; give each its own name.")
+        for column in self.kept:
+            _check_choice(f"the kind of column {column.name!r}", column.kind, get_args(Kind))
+        if not any(column.kind == "email" for column in self.kept):
+            raise ValueError("columns: none is of kind 'email', which tells the participants apart; add one.")
+        _check_choice("delimiter", self.delimiter, _tables.DELIMITERS)
+        _check_choice("number_by", self.number_by, get_args(NumberBy))
+        _check_choice("duplicates", self.duplicates, get_args(DuplicatePolicy))
+        if self.region not in authority.REGIONS:
+            raise ValueError(f"region is {self.region!r}; give an ISO 3166 code that phonenumbers knows, such as 'KR'.")
+        if self.skip_records < 0:
+            raise ValueError(f"skip_records is {self.skip_records}; it must be 0 or more.")
+
+    @property
+    def kept(self) -> tuple[Column, ...]:
+        """The columns that are not ignored, in upload order."""
+        return tuple(column for column in self.columns if column is not None)
+
+    @property
+    def identity(self) -> Column:
+        """The column whose value tells participants apart: the first one of kind "email"."""
+        return next(column for column in self.kept if column.kind == "email")
+
+    def judge(self, cells: Sequence[bytes], fault: str) -> Verdict | None:
+        """Clean and check one record; return None for a blank one."""
+        raw = tuple(cell.decode(errors="replace") for cell in cells)
+        if fault:
+            limit: dict[str, int | str] = {"limit": _tables.RECORD_MAX_BYTES} if fault == ROW_TOO_LONG else {}
+            return Verdict(raw, (), (RowError("", "", fault, limit),))
+        if all(_is_blank(text) for text in raw):
+            return None
+        width = len(self.columns)
+        errors: list[RowError] = []
+        if not all(_is_blank(text) for text in raw[width:]):
+            errors.append(RowError("", "", "too_many_cells", {"cells": len(raw), "columns": width}))
+        values: list[str] = []
+        for index in range(max(width, len(raw))):
+            column = self.columns[index] if index < width else None
+            text = raw[index] if index < len(raw) else ""
+            if "\ufffd" in text and not _is_utf8(cells[index]):
+                errors.append(RowError(column.name if column else "", text, "bad_bytes", {}))
+            elif column:
+                try:
+                    values.append(_check_cell(column.kind, text, self.region))
+                except _CellError as error:
+                    errors.append(RowError(column.name, text, error.code, error.params))
+        return Verdict(raw, () if errors else tuple(values), tuple(errors))
+
+
+def check_call(size: int, *, finished: bool) -> None:
+    """Raise ValueError for `size` bytes too many to feed at once, and for any call after the end."""
+    if finished:
+        raise ValueError("This parser is finished; make a new one for the next file.")
+    if size > _tables.FEED_MAX_BYTES:
+        raise ValueError(f"{size} bytes are too many for one call; feed at most {_tables.FEED_MAX_BYTES} at a time.")
+
+
+def duplicate_error(column: Column, raw: str, first_row: int) -> RowError:
+    """Return the error of a row whose e-mail, in `column`, an earlier row has."""
+    return RowError(column.name, raw, "duplicate_in_file", {"first_row": first_row})
+
+
+def clean(text: str) -> str:
+    """Return `text` in NFC, without invisible characters, its spaces plain, single, and none at the ends.
+
+    Characters are removed before NFC is made, so that what they kept apart composes: cleaning twice changes nothing.
+    """
+    composed = unicodedata.normalize("NFC", text.translate(_tables.CLEANING))
+    return _RUN_OF_SPACES.sub(" ", composed).strip(" ")
+
+
+def _check_cell(kind: Kind, raw: str, region: str) -> str:
+    """Return the value of a cell; raise _CellError if it has none."""
+    _check_length("cell_too_long", raw, _tables.CELL_MAX_CHARS)
+    text = clean(raw)
+    match kind:
+        case "name":
+            return _check_name(text)
+        case "email":
+            return _check_email(text)
+        case "phone":
+            return _check_phone(text, region)
+        case "text":
+            return _check_length("text_too_long", text, _tables.TEXT_MAX_CHARS)
+
+
+def _check_name(text: str) -> str:
+    if not text:
+        raise _CellError("name_missing")
+    return _check_length("name_too_long", text, _tables.NAME_MAX_CHARS)
+
+
+def _check_email(text: str) -> str:
+    if not text:
+        raise _CellError("email_missing")
+    try:
+        return authority.normal_email(text)
+    except ValueError as error:
+        raise _CellError("email_invalid", reason=str(error)) from error
+
+
+def _check_phone(text: str, region: str) -> str:
+    try:
+        return authority.e164(text, region) if text else ""
+    except ValueError as error:
+        raise _CellError("phone_invalid", region=region) from error
+
+
+def _check_length(code: str, text: str, limit: int) -> str:
+    if len(text) > limit:
+        raise _CellError(code, length=len(text), limit=limit)
+    return text
+
+
+def _is_blank(text: str) -> bool:
+    return not text or not clean(text)
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _check_choice(option: str, value: object, choices: Sequence[object]) -> None:
+    if value not in choices:
+        raise ValueError(f"{option} is {value!r}; choose one of {', '.join(map(repr, choices))}.")

@@ -1,0 +1,89 @@
+"""Every constant that both implementations obey; the compiled core fills its C tables from here at import."""
+
+import re
+from typing import Final
+
+# --- The record grammar -----------------------------------------------------------------------------------------------
+
+BOM: Final = b"\xef\xbb\xbf"
+DELIMITERS: Final = (b",", b";", b"\t", b"|")
+
+# A quote that is never closed would swallow the rest of the file; past one of these bounds it is not a quote.
+QUOTED_MAX_BYTES: Final = 64 * 1024  # inside one pair of quotes
+RECORD_MAX_LINES: Final = 1_000  # line ends inside one record's quotes
+RECORD_MAX_BYTES: Final = 1024 * 1024  # one record; also bounds what a parser keeps between two feeds
+FEED_MAX_BYTES: Final = 1 << 30  # offsets are 32 bits wide
+
+# --- Cells ------------------------------------------------------------------------------------------------------------
+
+CELL_MAX_CHARS: Final = 32_767  # what a cell of a workbook can hold
+NAME_MAX_CHARS: Final = 200
+TEXT_MAX_CHARS: Final = 2_000
+
+_SPACES: Final = (
+    *range(0x09, 0x0E),  # tab and the line ends
+    0x85,
+    0xA0,
+    0x1680,
+    *range(0x2000, 0x200B),
+    0x2028,
+    0x2029,
+    0x202F,
+    0x205F,
+    0x3000,
+    0x3164,  # Hangul fillers: letters to Unicode, blanks to the eye
+    0xFFA0,
+)
+_INVISIBLE: Final = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    0xAD,
+    0x180E,
+    *range(0x200B, 0x2010),  # zero-width, and direction marks
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+)
+# For `str.translate`: None removes the character.
+CLEANING: Final[dict[int, str | None]] = {**dict.fromkeys(_INVISIBLE), **dict.fromkeys(_SPACES, " ")}
+
+# Characters that cleaning leaves as they are, whatever stands beside them: their own NFC, and never the second half of
+# a composition. The compiled core cleans cells of these alone; any other cell is cleaned by `_rules.clean`.
+PLAIN_RANGES: Final = (
+    (0x21, 0x7E),
+    (0xA1, 0xAC),
+    (0xAE, 0x2FF),
+    (0x3001, 0x3029),  # CJK punctuation
+    (0x3041, 0x3096),  # kana
+    (0x30A0, 0x30FF),
+    (0x3131, 0x3163),  # Hangul letters
+    (0x4E00, 0x9FFF),  # CJK ideographs
+    (0xAC00, 0xD7A3),  # Hangul syllables
+    (0xFF01, 0xFF5E),  # full-width forms
+)
+
+# --- E-mail: the addresses on which email-validator's verdict is certain ----------------------------------------------
+
+EMAIL_VALIDATOR_VERSION: Final = re.compile(r"2\.4\.\d+")
+ATEXT: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~"  # RFC 5322 3.2.3
+EMAIL_MAX_CHARS: Final = 254  # RFC 5321 4.5.3.1.3
+LABEL_MAX_CHARS: Final = 63  # RFC 1035 2.3.1
+SPECIAL_USE_TLDS: Final = ("arpa", "invalid", "local", "localhost", "onion", "test")
+
+# A dot-atom, "@", two or more LDH labels without "--" (which IDNA gives a meaning), and a TLD of letters alone.
+CERTAIN_EMAIL: Final = re.compile(
+    rf"(?=.{{6,{EMAIL_MAX_CHARS}}}\Z)"
+    rf"[{re.escape(ATEXT)}]+(?:\.[{re.escape(ATEXT)}]+)*@(?!.*--)"
+    rf"(?:[a-z0-9](?:[a-z0-9-]{{0,{LABEL_MAX_CHARS - 2}}}[a-z0-9])?\.)+"
+    rf"(?!(?:{'|'.join(SPECIAL_USE_TLDS)})\Z)[a-z]{{2,{LABEL_MAX_CHARS}}}\Z",
+    re.ASCII | re.IGNORECASE,
+)
+
+# --- Phone: the numbers on which phonenumbers' verdict is certain -----------------------------------------------------
+
+PHONENUMBERS_VERSION: Final = re.compile(r"9\.0\.43")
+CERTAIN_PHONE_REGION: Final = "KR"
+# Mobile, 010 and eight digits. Those that begin with 5 are partly unassigned: the library decides.
+CERTAIN_PHONE: Final = re.compile(r"(?:0|\+82[-. ]?)?10[-. ]?([0-46-9]\d{3})[-. ]?(\d{4})", re.ASCII)
+# A spreadsheet took 01012345678 for a number and dropped its zero.
+LOST_ZERO: Final = re.compile(r"1\d{8,9}", re.ASCII)

@@ -1,0 +1,112 @@
+"""Recognise the header of a participants file: its row, and what each of its columns holds."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+from evq_ext.types import Kind
+
+# Each field's names in Korean, English, Japanese and Chinese, the most telling ones first.
+_SYNONYMS: Final = {
+    "name": (
+        "이름 성명 성함 참가자명 참석자명 신청자명 회원명 고객명 참가자 참석자 신청자 "
+        "fullname name attendeename participantname attendee participant registrant guest "
+        "氏名 お名前 名前 姓名 名字"
+    ),
+    "family_name": "성 성씨 영문성 lastname surname familyname 姓",
+    "given_name": "영문이름 firstname givenname 名",
+    "email": (
+        "이메일 이메일주소 전자우편 전자우편주소 e메일 메일주소 메일 email emailaddress mailaddress mail "
+        "メールアドレス eメール メール 电子邮件 電子郵件 电子邮箱 邮箱 邮件"
+    ),
+    "phone": (
+        "휴대폰번호 휴대폰 휴대전화 휴대전화번호 핸드폰 핸드폰번호 모바일 전화번호 연락처 전화 hp "
+        "mobile mobilephone mobilenumber cellphone cell phone phonenumber telephone tel contact "
+        "携帯電話 携帯 電話番号 電話 手机号码 手机号 手机 電話號碼 电话号码 电话"
+    ),
+    "organisation": (
+        "소속 소속기관 회사명 회사 기관명 기관 단체명 단체 학교명 학교 직장 "
+        "organisation organization company companyname affiliation institution school university "
+        "会社名 所属 勤務先 公司 公司名称 单位"
+    ),
+    "department": "부서명 부서 학과 department division 部署 部署名 部门",
+    "title": "직급 직책 직위 jobtitle title position 役職 职位 职务",
+    "ticket_type": (
+        "티켓종류 티켓유형 티켓 등록유형 참가유형 참가구분 등록구분 등급 구분 "
+        "tickettype ticketname ticket registrationtype category tier チケット種別 チケット 票种"
+    ),
+    "external_id": (
+        "접수번호 등록번호 예약번호 주문번호 신청번호 사번 학번 번호 "
+        "externalid registrationid registrationno reference referenceno orderid orderno id 受付番号 编号"
+    ),
+    "consent": "개인정보동의 개인정보수집동의 개인정보수집이용동의 마케팅동의 consent optin 同意",
+    "note": "비고 메모 요청사항 note notes memo remarks remark comment comments 備考 备注",
+}
+_KINDS: Final[dict[str, Kind]] = {"name": "name", "email": "email", "phone": "phone"}
+FIELDS: Final = tuple(_SYNONYMS)
+
+_RANKS: Final = {field: {name: rank for rank, name in enumerate(names.split())} for field, names in _SYNONYMS.items()}
+_GIVEN_BESIDE_FAMILY: Final = frozenset(
+    {"이름", "name"}
+)  # the whole name, but for a column "성" or "surname" beside it
+
+_HINT: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|<[^<>]*>")
+_NOISE: Final = re.compile(r"[\s_\-.*:()\[\]\u200b\ufeff]+")
+
+_SEARCHED_RECORDS: Final = 20
+
+
+def kind_of(field: str) -> Kind:
+    """Return the kind of a field's column; raise ValueError for one that is not in FIELDS."""
+    if field not in FIELDS:
+        raise ValueError(f"There is no field {field!r}; choose one of {', '.join(FIELDS)}.")
+    return _KINDS.get(field, "text")
+
+
+def recognise(header: Sequence[str]) -> list[str | None]:
+    """Return the field that each column holds, as told by its name; None where nothing is known.
+
+    No field is given to two columns: the more telling name has it, or the first of equals.
+    """
+    names = [_normal_form(cell) for cell in header]
+    fields: list[str | None] = [None] * len(names)
+    beside_family = _given_name_beside_family_name(names)
+    if beside_family is not None:
+        fields[beside_family] = "given_name"
+    for field, ranks in _RANKS.items():
+        known = [index for index, name in enumerate(names) if name in ranks and fields[index] is None]
+        if known and field not in fields:
+            best = min(known, key=lambda index: ranks[names[index]])
+            fields[best] = field
+    return fields
+
+
+def find_header(records: Sequence[tuple[int, tuple[str, ...]]]) -> int | None:
+    """Return the index in `records` of the header: among the first 20 that are not empty, the best known one.
+
+    Title lines may stand above it. None if no record names an e-mail column.
+    """
+    best, most = None, 0
+    searched = [index for index, (_, cells) in enumerate(records) if any(cell.strip() for cell in cells)]
+    for index in searched[:_SEARCHED_RECORDS]:
+        fields = recognise(records[index][1])
+        known = sum(field is not None for field in fields)
+        if "email" in fields and known > most:
+            best, most = index, known
+    return best
+
+
+def _normal_form(cell: str) -> str:
+    """Return a column's name without case, spaces, punctuation and hints such as "(필수)"."""
+    name = unicodedata.normalize("NFKC", cell).casefold()
+    return _NOISE.sub("", _HINT.sub("", name)) or _NOISE.sub("", name)
+
+
+def _given_name_beside_family_name(names: Sequence[str]) -> int | None:
+    """Return the column "이름" that is only the given name, as "성" stands beside it."""
+    if not any(name in _RANKS["family_name"] for name in names):
+        return None
+    if any(name in _RANKS["given_name"] for name in names):
+        return None
+    return next((index for index, name in enumerate(names) if name in _GIVEN_BESIDE_FAMILY), None)

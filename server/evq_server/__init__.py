@@ -1,0 +1,1 @@
+"""The application: the HTTP server, its web page, and the participant import."""

@@ -1,0 +1,57 @@
+"""Events: they exist before their imports."""
+
+import time
+
+from litestar import get, put
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, JSONBody
+from sqlalchemy import Connection
+
+from evq_server import events
+from evq_server.api import Given
+from evq_server.database import Database
+from evq_server.schemas import EventAnswer, EventBody
+
+
+@put("/api/events/{event_id:str}", sync_to_thread=True)
+def put_event(event_id: FromPath[str], data: JSONBody[EventBody], database: Given[Database]) -> EventAnswer:
+    """Create the event, or change it."""
+    with database.begin() as connection:
+        event = events.put_event(
+            connection,
+            event_id,
+            name=data.name,
+            language=data.language,
+            mail_subject=data.mail_subject,
+            mail_body=data.mail_body,
+            now_ms=time.time_ns() // 1_000_000,
+        )
+    return _answer(event)
+
+
+@get("/api/events/{event_id:str}", sync_to_thread=True)
+def get_event(event_id: FromPath[str], database: Given[Database]) -> EventAnswer:
+    """Show the event."""
+    with database.read() as connection:
+        return _answer(require_event(connection, event_id))
+
+
+def require_event(connection: Connection, event_id: str) -> events.Event:
+    """Return the event, or raise the 404 that says how to create it."""
+    event = events.get_event(connection, event_id)
+    if event is None:
+        raise NotFoundException(
+            f"There is no event {event_id!r}. Create it first: "
+            f'PUT /api/events/{event_id} with {{"name": "...", "language": "ko" or "en"}}.'
+        )
+    return event
+
+
+def _answer(event: events.Event) -> EventAnswer:
+    return EventAnswer(
+        id=event.id,
+        name=event.name,
+        language=event.language,
+        mail_subject=event.mail_subject,
+        mail_body=event.mail_body,
+    )

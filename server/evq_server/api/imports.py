@@ -1,0 +1,149 @@
+"""Uploads: a file comes in, an import begins."""
+
+import logging
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from anyio import CancelScope
+from anyio.to_thread import run_sync
+from email_validator import EmailNotValidError, validate_email
+from litestar import Request, post
+from litestar.exceptions import ClientException
+from litestar.params import FromPath
+
+from evq.ids import new_id
+from evq_server import imports
+from evq_server.api import Given
+from evq_server.api.answers import links
+from evq_server.api.events import require_event
+from evq_server.database import Database
+from evq_server.jobs import ImportJobs
+from evq_server.schemas import Accepted, ImportMetadata, ImportOptions, ImportPayload
+from evq_server.settings import Settings
+from evq_server.uploads import Received, Sink, Upload, clean_filename, receive
+
+logger = logging.getLogger(__name__)
+
+FIELDS = (
+    "Fields are filename, uploadedBy (an e-mail address), sendWelcomeEmail and dryRun (true, false), "
+    "duplicates (skip, update, error), mode (partial, all-or-nothing), mapping (a JSON object), sheet and encoding."
+)
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upload says beside its file."""
+
+    filename: str | None
+    uploaded_by: str | None
+    options: ImportOptions
+
+
+@post("/api/events/{event_id:str}/imports", status_code=HTTPStatus.ACCEPTED, request_max_body_size=None)
+async def upload(
+    event_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    settings: Given[Settings],
+    database: Given[Database],
+    jobs: Given[ImportJobs],
+) -> Accepted:
+    """Take a participants file and import it in the background.
+
+    The file is the raw body, or the one file of a multipart form. Options come as query or form fields.
+    """
+    await run_sync(_check_event, database, event_id)
+    query = _unique(request.query_params.multi_items())
+    read_choices(query)  # wrong options are refused before the file has travelled
+    job_id = new_id()
+    async with Sink(settings.uploads, job_id, limit=settings.upload_limit) as sink:
+        received = await receive(request, sink, limit=settings.upload_limit)
+        choices = read_choices(_unique([*query.items(), *received.fields.items()]))
+        file = await sink.finish()
+        payload = _payload(event_id, file, received, choices)
+        await run_sync(_record, database, job_id, payload)
+        await _enqueue(jobs, database, job_id, payload)
+    logger.info("upload accepted", extra={"job": job_id, "event": event_id, "bytes": file.size})
+    return Accepted(job_id=job_id, status="pending", links=links(job_id, event_id))
+
+
+def read_choices(fields: dict[str, str]) -> Choices:
+    """Read an upload's fields, from wherever they came; raises a 400 that names what is wrong.
+
+    Empty fields count as absent, because that is how an HTML form sends them.
+    """
+    given: dict[str, Any] = {name: value for name, value in fields.items() if value}
+    filename = given.pop("filename", None)
+    uploaded_by = given.pop("uploadedBy", None)
+    try:
+        if "mapping" in given:
+            given["mapping"] = msgspec.json.decode(given["mapping"], type=dict[str, str])
+        if uploaded_by is not None:
+            uploaded_by = validate_email(uploaded_by, check_deliverability=False).normalized
+        options = msgspec.convert(given, ImportOptions, strict=False)
+    except EmailNotValidError as error:
+        raise ClientException(f"uploadedBy is not an e-mail address: {error}") from error
+    except msgspec.DecodeError as error:
+        raise ClientException(f"The upload's fields are not right: {error}. {FIELDS}") from error
+    return Choices(filename=filename, uploaded_by=uploaded_by, options=options)
+
+
+def _unique(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in items:
+        if name in fields:
+            raise ClientException(f"The field {name!r} is given twice; give it once.")
+        fields[name] = value
+    return fields
+
+
+def _check_event(database: Database, event_id: str) -> None:
+    with database.read() as connection:
+        require_event(connection, event_id)
+
+
+def _payload(event_id: str, file: Upload, received: Received, choices: Choices) -> ImportPayload:
+    return ImportPayload(
+        temp_path=str(file.path),
+        mime_type=received.mime_type,
+        event_id=event_id,
+        options=choices.options,
+        metadata=ImportMetadata(
+            uploaded_by=choices.uploaded_by,
+            filename=clean_filename(choices.filename or received.filename or ""),
+            size=file.size,
+            sha256=file.sha256,
+        ),
+    )
+
+
+def _record(database: Database, job_id: str, payload: ImportPayload) -> None:
+    with database.begin() as connection:
+        imports.create_import(
+            connection,
+            import_id=job_id,
+            event_id=payload.event_id,
+            filename=payload.metadata.filename,
+            size=payload.metadata.size,
+            sha256=payload.metadata.sha256,
+            mime_type=payload.mime_type,
+            options=msgspec.to_builtins(payload.options),
+            uploaded_by=payload.metadata.uploaded_by,
+            now_ms=time.time_ns() // 1_000_000,
+        )
+
+
+async def _enqueue(jobs: ImportJobs, database: Database, job_id: str, payload: ImportPayload) -> None:
+    """Submit the job; if that fails the import never was, so that the client can simply try again."""
+    try:
+        await jobs.submit(job_id, payload)
+    except BaseException:
+        with CancelScope(shield=True):
+            await run_sync(_forget, database, job_id)
+        raise
+
+
+def _forget(database: Database, job_id: str) -> None:
+    with database.begin() as connection:
+        imports.remove_import(connection, job_id)

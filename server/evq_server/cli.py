@@ -1,0 +1,158 @@
+"""The commands that the application adds to `evq`: serve, demo, import."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+from rich.console import Console
+
+from evq import EvqError
+from evq.cli.logs import set_up
+from evq_server.client import Client
+from evq_server.demo import run_demo
+from evq_server.settings import Settings, load_api_key
+from evq_server.show import show_progress
+from evq_server.stack import stack
+
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted before its end (POSIX: 128 + SIGINT)."""
+DEMO_DATA = Path(".evq", "demo")
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: EVQ_HOST, or 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [default: EVQ_PORT, or 8000]")
+@click.option("--workers", type=click.IntRange(0, 256), help="Worker processes.  [default: WORKER_COUNT, or 4]")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
+    """Run the server with its workers, until SIGTERM or Ctrl-C.
+
+    Redis is the one that EVQ_REDIS_URL or REDIS_HOST names; without either, a private one runs in the data folder.
+    """
+    set_up()
+    settings = _settings(EVQ_HOST=host, EVQ_PORT=port, WORKER_COUNT=workers)
+
+    async def run() -> int:
+        async with stack(settings) as running:
+            click.echo(f"evq serves {running.url}/#key={running.key}", err=True)
+            await anyio.sleep_forever()
+        return 0
+
+    _run(run, when_stopped=0)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End after the import, as when the output is not a terminal.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [default: EVQ_PORT, or 8000]")
+def demo(once: bool, port: int | None) -> None:
+    """Import a sample of 2,000 participants, live, with everything that evq has, on this machine.
+
+    Its data stay in EVQ_DATA, by default .evq/demo.
+    """
+    set_up("WARNING")
+    settings = _settings(EVQ_PORT=port, EVQ_DATA=os.environ.get("EVQ_DATA") or DEMO_DATA)
+    console = Console()
+    stays = console.is_terminal and not once
+    done = False
+
+    async def run() -> int:
+        nonlocal done
+        console.print("starting Redis, workers and the server ...")
+        async with stack(settings) as running:
+            differences = await run_demo(settings, running, console)
+            for difference in differences:
+                click.echo(f"evq: not as expected: {difference}", err=True)
+            done = not differences
+            if stays:
+                console.print("Open the page in a browser. Ctrl-C stops everything.")
+                await anyio.sleep_forever()
+        return 0 if done else 1
+
+    _run(run, when_stopped=lambda: 0 if done else INTERRUPTED)
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--event", required=True, help="Id of the event, which must exist.")
+@click.option("--server", default="http://127.0.0.1:8000", show_default=True, help="Where `evq serve` runs.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="As in the API: mode=all-or-nothing, ...")
+def import_file(file: Path, event: str, server: str, options: tuple[str, ...]) -> None:
+    """Import the participants of FILE into an event of a running server, and follow it to its end.
+
+    The key is EVQ_API_KEY, or that of the data folder (EVQ_DATA).
+    """
+    fields = dict(_pair(option) for option in options)
+    settings = _settings()
+    console = Console()
+
+    async def run() -> int:
+        async with Client(server, load_api_key(settings)) as client:
+            job_id = await client.upload(event, file, fields)
+            console.print(f"job {job_id}", highlight=False)
+            last = await show_progress(console, client.follow(job_id))
+            console.print_json(data=last["data"]["result"] or last["data"]["error"] or {})
+            return 0 if last["event"] == "completed" else 1
+
+    _run(run, when_stopped=INTERRUPTED)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{option!r}: write NAME=VALUE", param_hint="--option")
+    return name, value
+
+
+def _settings(**chosen: object) -> Settings:
+    """Read the settings from the environment; what was chosen on the command line wins."""
+    given = {name: str(value) for name, value in chosen.items() if value is not None}
+    return Settings.from_env(os.environ | given)
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, int]], *, when_stopped: int | Callable[[], int]) -> None:
+    """Run *main* to its exit code; a signal stops it cleanly, a second one at once."""
+    stopped = False
+
+    async def guarded() -> int:
+        code = 0
+        async with anyio.create_task_group() as group:
+
+            async def answer_signals() -> None:
+                nonlocal stopped
+                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                    async for _ in signals:
+                        if stopped:
+                            os._exit(INTERRUPTED)
+                        stopped = True
+                        work.cancel()
+
+            group.start_soon(answer_signals)
+            with anyio.CancelScope() as work:
+                code = await main()
+            group.cancel_scope.cancel()
+        return code
+
+    try:
+        code = anyio.run(guarded, backend_options={"use_uvloop": True})
+    except BaseExceptionGroup as group:
+        named = group.subgroup(EvqError)
+        if named is None:
+            raise
+        raise _first(named) from None
+    if stopped:
+        code = when_stopped() if callable(when_stopped) else when_stopped
+    sys.exit(code)
+
+
+def _first(group: BaseExceptionGroup[EvqError]) -> EvqError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, EvqError)
+    return found
+
+

@@ -1,0 +1,109 @@
+"""What each column of an upload means: find the header, recognise its names, apply the organiser's mapping."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from evq.errors import ValidationError
+from evq_ext import FIELDS, Column, find_header, kind_of, read_records, recognise
+
+# The columns that the error report adds to the upload's own. They mean nothing when a corrected report comes back.
+ROW_COLUMN = "_row"
+ERROR_COLUMN = "_error"
+
+_HEAD_RECORDS = 1_000
+_SHOWN = 20  # columns that an error message lists
+
+
+class Layout(NamedTuple):
+    """The header's names, each once; what each column becomes (None: left out); the records up to the first row."""
+
+    header: tuple[str, ...]
+    columns: tuple[Column | None, ...]
+    skip_records: int
+
+
+def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None) -> Layout:
+    """Find the header in the first records of a file and say what its columns mean.
+
+    *mapping* goes from a header's text to a field or to an attribute's name (empty: leave the column out), and wins
+    over recognition. Columns that nobody knows become attributes. Raises ValidationError when the mapping names a
+    column that is not there or a target twice, and when no column holds e-mail addresses.
+    """
+    mapping = {_clean(text): _clean(target) for text, target in (mapping or {}).items()}
+    records = read_records(head, delimiter=delimiter, limit=_HEAD_RECORDS)
+    if not any(any(map(_clean, cells)) for _, cells in records):
+        raise ValidationError("The file is empty. Upload a list with a header and one participant a row.")
+    index = _header_index(records, mapping)
+    header = _distinct(records[index][1])
+    if unknown := [text for text in mapping if text not in header]:
+        raise ValidationError(f"The mapping names {_quoted(unknown)}, but the columns are {_quoted(header)}.")
+    columns = _columns(header, mapping)
+    if not any(column is not None and column.name == "email" for column in columns):
+        raise ValidationError(
+            f"No column holds e-mail addresses; the columns are {_quoted(header)}. Name one of them `email`, "
+            f'or give a mapping, for instance {{{_quoted(header[:1])}: "email"}}.'
+        )
+    return Layout(header, columns, index + 1)
+
+
+def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mapping[str, str]) -> int:
+    """Return the index of the record that is the header, or of the one that looks most like it."""
+    if mapping:
+        for index, (_, cells) in enumerate(records):
+            if mapping.keys() <= set(_distinct(cells)):
+                return index
+    found = find_header(records)
+    if found is not None:
+        return found
+    filled = [sum(map(bool, map(_clean, cells))) for _, cells in records[:_SHOWN]]
+    return filled.index(max(filled))
+
+
+def _columns(header: Sequence[str], mapping: Mapping[str, str]) -> tuple[Column | None, ...]:
+    """Give every column its meaning: the mapping's, else the field its name stands for, else an attribute."""
+    mapped = [target for target in mapping.values() if target]
+    if twice := [target for target in dict.fromkeys(mapped) if mapped.count(target) > 1]:
+        raise ValidationError(f"The mapping gives {_quoted(twice)} to more than one column.")
+    fields = recognise(["" if text in mapping else text for text in header])
+    taken = {*mapped, *(field for field in fields if field)}
+    columns: list[Column | None] = []
+    for text, field in zip(header, fields, strict=True):
+        if text in {ROW_COLUMN, ERROR_COLUMN} or mapping.get(text) == "":
+            columns.append(None)
+        elif text in mapping:
+            columns.append(_column(mapping[text]))
+        elif field is not None and field not in mapped:
+            columns.append(_column(field))
+        else:
+            columns.append(Column(_free(text, taken), "text"))
+    return tuple(columns)
+
+
+def _column(name: str) -> Column:
+    return Column(name, kind_of(name) if name in FIELDS else "text")
+
+
+def _distinct(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return the header's names, cleaned; an empty one gets its place as its name, and a repeated one a number."""
+    taken: set[str] = set()
+    return tuple(_free(_clean(cell) or f"column {place}", taken) for place, cell in enumerate(cells, start=1))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return *name*, or its first numbered variant that is not *taken*, and take it."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name} ({number})"
+    taken.add(free)
+    return free
+
+
+def _clean(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).replace("\ufeff", "").split())
+
+
+def _quoted(names: Sequence[str]) -> str:
+    shown = ", ".join(f'"{name[:40]}"' for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

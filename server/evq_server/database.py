@@ -1,0 +1,215 @@
+"""The database: its tables, and how transactions are opened.
+
+SQLAlchemy Core on SQLite. Whatever is special to SQLite stands here, so that another database can follow.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+SCHEMA_VERSION: Final = 1
+
+BUSY_TIMEOUT_MS: Final = 30_000
+"""How long a write waits for another process's write."""
+
+metadata = sa.MetaData()
+
+schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("language", sa.Text, sa.CheckConstraint("language IN ('ko', 'en')"), nullable=False),
+    sa.Column("mail_subject", sa.Text),
+    sa.Column("mail_body", sa.Text),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # its job's id
+    sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False, index=True),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("mime_type", sa.Text, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("uploaded_by", sa.Text),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False, server_default="0"),  # the newest attempt seen here
+    sa.Column("checkpoint", sa.Integer, nullable=False, server_default="0"),  # ordinals of the spool already saved
+    sa.Column("inserted", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("updated", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("skipped", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("rejected", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("status", sa.Text, sa.CheckConstraint("status IN ('completed', 'failed', 'cancelled')")),
+    sa.Column("outcome", sa.JSON(none_as_null=True)),  # the final result or error
+    sa.Column("ended_ms", sa.BigInteger),
+)
+
+participants = sa.Table(
+    "participants",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("event_id", sa.ForeignKey("events.id"), nullable=False),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("phone", sa.Text),
+    sa.Column("attributes", sa.JSON, nullable=False),
+    sa.Column("import_id", sa.ForeignKey("imports.id"), nullable=False),  # which created it, or finishes it
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("event_id", "email"),
+    sa.Index("participants_by_event", "event_id", "id"),
+    sa.Index("participants_by_import", "import_id", "id"),
+    sqlite_autoincrement=True,  # tokens are derived from the id, so no id may ever come again
+)
+
+before_images = sa.Table(
+    "before_images",
+    metadata,
+    sa.Column("import_id", sa.ForeignKey("imports.id"), primary_key=True),
+    sa.Column("participant_id", sa.ForeignKey("participants.id"), primary_key=True),
+    sa.Column("image", sa.JSON, nullable=False),
+)
+
+rejections = sa.Table(
+    "rejections",
+    metadata,
+    sa.Column("import_id", sa.ForeignKey("imports.id"), primary_key=True),
+    sa.Column("row", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("column", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
+)
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("participant_id", sa.ForeignKey("participants.id"), primary_key=True),
+    sa.Column("issue", sa.Integer, nullable=False),
+    sa.Column("key_version", sa.Integer, nullable=False),
+    sa.Column("token_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("issued_ms", sa.BigInteger, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # its job's id
+    sa.Column("fence", sa.BigInteger, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject_key", sa.Text, nullable=False),  # whom or what it is about: a participant's or an import's id
+    sa.Column("import_id", sa.ForeignKey("imports.id"), nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="queued"),
+    sa.Column("delivery_id", sa.ForeignKey("deliveries.id")),  # who claimed it last,
+    sa.Column("delivery_fence", sa.BigInteger),  # and in which attempt
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("error", sa.Text),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("sent_ms", sa.BigInteger),
+    sa.UniqueConstraint("kind", "subject_key"),
+    sa.CheckConstraint("state IN ('queued', 'sending', 'sent', 'failed', 'unsure')"),
+    sa.Index("outbox_by_state", "state", "id"),
+    sa.Index("outbox_by_import", "import_id", "state", "id"),
+    sqlite_autoincrement=True,
+)
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
+class Database:
+    """An open database. Safe to use from several threads and processes; each transaction belongs to one thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._reader = engine
+        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Open a transaction that may write: committed when the block ends, rolled back when it raises."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, and sees one state of the database throughout."""
+        with self._reader.begin() as connection:
+            yield connection
+
+    def create(self) -> None:
+        """Create what is missing; raises `DatabaseError` if a newer evq has made the tables."""
+        with self.begin() as connection:
+            metadata.create_all(connection)
+            found = connection.scalar(sa.select(sa.func.max(schema_version.c.version)))
+            if found is None:
+                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+            elif found > SCHEMA_VERSION:
+                raise DatabaseError(
+                    f"the database has schema {found}, this evq knows up to {SCHEMA_VERSION}: "
+                    "start a newer evq, or name another database with EVQ_DATABASE_URL"
+                )
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._reader.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open the database at *url*, as in `sqlite:////var/lib/evq/evq.db`; connects at first use."""
+    engine = sa.create_engine(
+        url,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        hide_parameters=True,  # an error's text must not carry a participant's data into a log
+    )
+    sa.event.listen(engine, "connect", _configure)
+    sa.event.listen(engine, "begin", _begin)
+    return Database(engine)
+
+
+def insert_or_ignore(
+    connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], *, unique: tuple[str, ...]
+) -> int:
+    """Insert *rows*, leaving out those whose *unique* columns exist already; return how many were new."""
+    if not rows:
+        return 0
+    insert = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    result = connection.execute(
+        insert.on_conflict_do_nothing(index_elements=unique), rows, execution_options={"preserve_rowcount": True}
+    )
+    return result.rowcount
+
+
+def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # SQLAlchemy's `begin` event opens the transactions, not the driver
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # "this mail is being sent" must survive a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A writer takes the lock at once: a reader that turned writer half-way could be refused without waiting.
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

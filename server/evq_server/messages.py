@@ -1,0 +1,86 @@
+"""The text of every error code, in English and Korean."""
+
+from typing import Final, Literal
+
+from evq_ext import RowError
+
+Language = Literal["en", "ko"]
+
+TEXTS: Final[dict[str, dict[Language, str]]] = {
+    "bad_bytes": {
+        "en": "The row holds bytes that are not valid text. Type it again and save the file as UTF-8.",
+        "ko": "올바르지 않은 문자가 들어 있는 행입니다. 내용을 다시 입력하고 UTF-8로 저장해 주세요.",
+    },
+    "too_many_cells": {
+        "en": "The row has {cells} cells, but there are {columns} columns. Put a cell that holds a comma in quotes.",
+        "ko": "열은 {columns}개인데 이 행에는 칸이 {cells}개 있습니다. 쉼표가 든 칸은 따옴표로 묶어 주세요.",
+    },
+    "cell_too_long": {
+        "en": "The cell is too long; at most 32,767 characters are accepted.",
+        "ko": "칸의 내용이 너무 깁니다. 32,767자까지 쓸 수 있습니다.",
+    },
+    "row_too_long": {
+        "en": "The row is too long; at most 1 MiB is accepted.",
+        "ko": "행이 너무 깁니다. 1 MiB까지 쓸 수 있습니다.",
+    },
+    "unclosed_quote": {
+        "en": "A quotation mark opens in this row and never closes.",
+        "ko": "이 행에서 시작한 따옴표가 닫히지 않았습니다.",
+    },
+    "name_missing": {
+        "en": "The name is missing.",
+        "ko": "이름이 비어 있습니다.",
+    },
+    "name_too_long": {
+        "en": "The name is too long; at most 200 characters are accepted.",
+        "ko": "이름이 너무 깁니다. 200자까지 쓸 수 있습니다.",
+    },
+    "text_too_long": {
+        "en": "The text is too long; at most 2,000 characters are accepted.",
+        "ko": "내용이 너무 깁니다. 2,000자까지 쓸 수 있습니다.",
+    },
+    "email_missing": {
+        "en": "The e-mail address is missing.",
+        "ko": "이메일 주소가 비어 있습니다.",
+    },
+    "email_invalid": {
+        "en": "This is not a valid e-mail address: {reason}",
+        "ko": "올바른 이메일 주소가 아닙니다. ({reason})",
+    },
+    "phone_invalid": {
+        "en": "This is not a valid phone number.",
+        "ko": "올바른 전화번호가 아닙니다.",
+    },
+    "duplicate_in_file": {
+        "en": "Row {first_row} has the same e-mail address already.",
+        "ko": "{first_row}행에 같은 이메일 주소가 이미 있습니다.",
+    },
+    "duplicate_in_event": {
+        "en": "A participant of the event has this e-mail address already.",
+        "ko": "같은 이메일 주소를 쓰는 참가자가 이미 등록되어 있습니다.",
+    },
+}
+
+FIELD_NAMES: Final[dict[str, dict[Language, str]]] = {
+    "name": {"en": "Name", "ko": "이름"},
+    "family_name": {"en": "Family name", "ko": "성"},
+    "given_name": {"en": "Given name", "ko": "이름"},
+    "email": {"en": "E-mail", "ko": "이메일"},
+    "phone": {"en": "Phone", "ko": "전화번호"},
+    "organisation": {"en": "Organisation", "ko": "소속"},
+    "department": {"en": "Department", "ko": "부서"},
+    "title": {"en": "Title", "ko": "직함"},
+    "ticket_type": {"en": "Ticket type", "ko": "참가 유형"},
+    "external_id": {"en": "Number", "ko": "번호"},
+    "consent": {"en": "Consent", "ko": "동의"},
+    "note": {"en": "Note", "ko": "비고"},
+}
+
+
+def text_of(error: RowError, language: Language) -> str:
+    """Say what is wrong, for the organiser: the column's name, if it concerns one, and the code's text."""
+    text = TEXTS[error.code][language].format_map(error.params)
+    if not error.column:
+        return text
+    names = FIELD_NAMES.get(error.column)
+    return f"{names[language] if names else error.column}: {text}"

@@ -1,0 +1,155 @@
+"""The outbox: one row for each mail that is to leave, unique by kind and subject.
+
+A row is marked `sending` in a committed transaction before its mail is handed over, and belongs to that one attempt of
+that one delivery from then on: two deliveries at once never send the same mail. What an attempt that died has left in
+`sending` may or may not have gone out: where sending twice would be seen, it becomes `unsure` and is sent again only by
+hand; where it would not, it is queued again.
+
+    queued → sending → sent | failed | unsure
+       ↑________|_________________|________|      (put off; resent by hand)
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from evq.errors import LeaseLost
+from evq_server.database import deliveries, insert_or_ignore, outbox
+
+Kind = Literal["welcome", "import-completed", "import-failed", "import-cancelled"]
+State = Literal["queued", "sending", "sent", "failed", "unsure"]
+
+
+class NewMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail to be queued; *subject_key* is the id of the participant (`welcome`) or import (the others)."""
+
+    kind: Kind
+    subject_key: str
+    import_id: str
+    recipient: str
+
+
+class QueuedMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail that has been claimed; *attempts* counts this one."""
+
+    id: int
+    kind: Kind
+    subject_key: str
+    import_id: str
+    recipient: str
+    attempts: int
+    created_ms: int
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a claimed mail; `queued` puts it off. *error* names a reason, never a person."""
+
+    id: int
+    state: Literal["sent", "failed", "unsure", "queued"]
+    error: str | None = None
+
+
+_COLUMNS: Final = [outbox.c[field] for field in QueuedMail.__struct_fields__]
+
+
+def queue_mail(conn: sa.Connection, mails: Iterable[NewMail], *, now_ms: int) -> int:
+    """Queue those mails that have never been queued; return how many they were."""
+    rows = [msgspec.structs.asdict(mail) | {"created_ms": now_ms} for mail in mails]
+    return insert_or_ignore(conn, outbox, rows, unique=("kind", "subject_key"))
+
+
+def begin_delivery(conn: sa.Connection, delivery_id: str, fence: int, *, repeatable: bool) -> int:
+    """Begin attempt *fence* of a delivery, and settle what its earlier attempts left in `sending`; return how many.
+
+    *repeatable* tells whether sending a mail twice is harmless. Raises `LeaseLost` if a newer attempt has begun.
+    """
+    insert_or_ignore(conn, deliveries, [{"id": delivery_id, "fence": fence}], unique=("id",))
+    _hold(conn, delivery_id, fence)
+    return abandon_delivery(conn, delivery_id, below=fence, repeatable=repeatable)
+
+
+def abandon_delivery(conn: sa.Connection, delivery_id: str, *, below: int, repeatable: bool) -> int:
+    """Settle what the delivery's attempts with fences *below* that number left in `sending`; return how many."""
+    left = outbox.update().where(
+        outbox.c.delivery_id == delivery_id, outbox.c.delivery_fence < below, outbox.c.state == "sending"
+    )
+    change = {"state": "queued"} if repeatable else {"state": "unsure", "error": "the sender stopped while sending"}
+    return conn.execute(left.values(change)).rowcount
+
+
+def claim(
+    conn: sa.Connection, delivery_id: str, fence: int, *, import_id: str | None, after_id: int, limit: int
+) -> list[QueuedMail]:
+    """Move at most *limit* queued mails with ids above *after_id* to `sending`, and return them in their order.
+
+    Those of one import, or of all if *import_id* is None. Send nothing before the transaction is committed. Raises
+    `LeaseLost` if a newer attempt has begun.
+    """
+    _hold(conn, delivery_id, fence)
+    waiting = sa.select(outbox.c.id).where(outbox.c.state == "queued", outbox.c.id > after_id)
+    if import_id is not None:
+        waiting = waiting.where(outbox.c.import_id == import_id)
+    waiting = waiting.order_by(outbox.c.id).limit(limit).with_for_update(skip_locked=True)
+    claimed = (
+        outbox.update()
+        .where(outbox.c.id.in_(waiting))
+        .values(state="sending", delivery_id=delivery_id, delivery_fence=fence, attempts=outbox.c.attempts + 1)
+        .returning(*_COLUMNS)
+    )
+    return sorted((QueuedMail(**row) for row in conn.execute(claimed).mappings()), key=lambda mail: mail.id)
+
+
+def settle(conn: sa.Connection, delivery_id: str, fence: int, outcomes: Sequence[Settled], *, now_ms: int) -> None:
+    """Write what became of mails that this attempt has claimed.
+
+    A newer attempt may have judged one of them `unsure` meanwhile; whoever sent it knows better.
+    """
+    if not outcomes:
+        return
+    conn.execute(
+        outbox.update()
+        .where(
+            outbox.c.id == sa.bindparam("mail_id"),
+            outbox.c.delivery_id == delivery_id,
+            outbox.c.delivery_fence == fence,
+            outbox.c.state.in_(["sending", "unsure"]),
+        )
+        .values(state=sa.bindparam("to"), error=sa.bindparam("reason"), sent_ms=sa.bindparam("at")),
+        [
+            {
+                "mail_id": outcome.id,
+                "to": outcome.state,
+                "reason": outcome.error,
+                "at": now_ms if outcome.state == "sent" else None,
+            }
+            for outcome in outcomes
+        ],
+    )
+
+
+def counts(conn: sa.Connection, import_id: str, kind: Kind | None = None) -> dict[State, int]:
+    """Count an import's mails by state, those of one kind or of all; states without any are left out."""
+    query = sa.select(outbox.c.state, sa.func.count()).where(outbox.c.import_id == import_id)
+    if kind is not None:
+        query = query.where(outbox.c.kind == kind)
+    return dict(conn.execute(query.group_by(outbox.c.state)).tuples().all())
+
+
+def resend(conn: sa.Connection, mail_ids: Sequence[int]) -> int:
+    """Queue mails again that failed or may not have left, because somebody asked for it; return how many."""
+    chosen = outbox.update().where(outbox.c.id.in_(mail_ids), outbox.c.state.in_(["failed", "unsure"]))
+    return conn.execute(chosen.values(state="queued", attempts=0, error=None)).rowcount
+
+
+def _hold(conn: sa.Connection, delivery_id: str, fence: int) -> None:
+    held = deliveries.update().where(deliveries.c.id == delivery_id, deliveries.c.fence <= fence).values(fence=fence)
+    if not conn.execute(held).rowcount:
+        raise LeaseLost(delivery_id)
+
+
+def drop_queued(conn: sa.Connection, import_id: str) -> int:
+    """Forget the welcome mails of a cancelled import that have not begun to leave; return how many."""
+    waiting = sa.and_(outbox.c.import_id == import_id, outbox.c.kind == "welcome", outbox.c.state == "queued")
+    return conn.execute(outbox.delete().where(waiting)).rowcount

@@ -1,0 +1,85 @@
+"""The rejected rows: kept on disk while the import runs, and given back as a file in the upload's own shape."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from io import TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import orjson
+
+from evq_ext import Reject, RowError
+from evq_server.columns import ERROR_COLUMN, ROW_COLUMN
+from evq_server.files import whole_file
+from evq_server.messages import Language, text_of
+
+# A spreadsheet program takes a cell that begins with one of these for a formula (OWASP, CSV Injection).
+_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width
+
+
+class RejectLog:
+    """Keep rejected rows, one JSON array a line; it appears at *path* when it is closed, and never if the block raises.
+
+    `reasons` counts the errors by their code; a row with two errors counts twice there and once in `count`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.count = 0
+        self.reasons: Counter[str] = Counter()
+        self._files = ExitStack()
+        self._file = self._files.enter_context(whole_file(path))
+
+    def append(self, rejects: Iterable[Reject]) -> None:
+        for reject in rejects:
+            line = (reject.row, reject.cells, [tuple(error) for error in reject.errors])
+            self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            self.count += 1
+            self.reasons.update(error.code for error in reject.errors)
+
+    def close(self) -> None:
+        self._files.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.__exit__(kind, error, trace)
+
+
+def read_rejects(path: Path) -> Iterator[Reject]:
+    """Yield what a RejectLog has kept, in its order."""
+    with path.open("rb") as file:
+        for line in file:
+            row, cells, errors = orjson.loads(line)
+            yield Reject(row, tuple(cells), tuple(RowError(*error) for error in errors))
+
+
+def write_errors_csv(path: Path, header: Sequence[str], rejects: Iterable[Reject], *, language: Language) -> int:
+    """Write the rejected rows as they were uploaded, with their row number and what is wrong; return how many.
+
+    The two columns stand first, so that the cells of a row that has too many are all there. The file is UTF-8 with a
+    byte order mark, which Excel needs. A cell that a spreadsheet program would take for a formula gets an apostrophe
+    before it (OWASP, CSV Injection).
+    """
+    count = 0
+    with whole_file(path) as file:
+        text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        writer = csv.writer(text)
+        writer.writerow([ROW_COLUMN, ERROR_COLUMN, *map(harmless, header)])
+        for reject in rejects:
+            errors = " / ".join(text_of(error, language) for error in reject.errors)
+            writer.writerow([reject.row, harmless(errors), *map(harmless, reject.cells)])
+            count += 1
+        text.flush()
+        text.detach()
+    return count
+
+
+def harmless(cell: str) -> str:
+    """Return a cell that no spreadsheet program takes for a formula (OWASP, CSV Injection)."""
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -1,0 +1,204 @@
+"""Workbooks become canonical CSV in a child process that may die without harm.
+
+The parser is native code: on a hostile workbook it can exhaust memory, abort or run for minutes, and none of these can
+be caught. So it runs in a child with hard limits, and whatever ends the child is an ordinary error of the file.
+
+The child writes one JSON object a line to its stdout: `{"progress": 0.4}` as it goes, and at the end either
+`{"sheet": "..."}` or `{"refused": "..."}`.
+"""
+
+import csv
+import ctypes
+import datetime as dt
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+
+from evq.errors import ValidationError
+from evq_ext import find_header, recognise
+from evq_server.archive import check_archive, check_extent, sheets_of
+
+MEMORY_LIMIT = 1 << 30  # bytes of address space
+CPU_LIMIT = 60  # s
+TIME_LIMIT = 120.0  # s, by the wall clock
+OUTPUT_LIMIT = 1 << 30  # bytes of canonical CSV
+CELL_LIMIT = 32_767  # characters, as in Excel
+
+_POLL = 0.05  # s between two looks at the child
+_PR_SET_PDEATHSIG = 1
+_EXACT = 2**53  # below it every integral float is the integer that was meant
+_HEAD = 40  # rows in which a header is looked for
+
+Value = str | float | bool | dt.date | dt.time | dt.timedelta
+
+
+def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callable[[float], None]) -> str:
+    """Write one sheet of *workbook* to *out* as UTF-8 CSV whose record n is the sheet's row n; return the sheet's name.
+
+    Without *sheet* it is the visible sheet whose header names the most fields. *on_progress* gets a fraction, 0 to 1,
+    at least every 50 ms, and may raise to stop. Raises ValidationError if the workbook cannot be read.
+    """
+    part = out.with_name(f"{out.name}.part")
+    command = [sys.executable, "-m", "evq_server.sheets", str(os.getpid()), str(workbook), str(part)]
+    if sheet is not None:
+        command.append(sheet)
+    try:
+        # stderr is dropped: a panic of the parser quotes cells there
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as child:
+            try:
+                name = _follow(child, on_progress)
+            finally:
+                child.kill()
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return name
+
+
+def _follow(child: "subprocess.Popen[bytes]", on_progress: Callable[[float], None]) -> str:
+    """Read the child's lines until it says which sheet it has written."""
+    fraction = 0.0
+    for line in _lines(child, deadline=time.monotonic() + TIME_LIMIT):
+        said = json.loads(line) if line else {}
+        if "refused" in said:
+            raise ValidationError(said["refused"])
+        if "sheet" in said:
+            return str(said["sheet"])
+        fraction = said.get("progress", fraction)
+        on_progress(fraction)
+    raise ValidationError(
+        f"The workbook could not be read within the limits ({MEMORY_LIMIT >> 30} GiB of memory, {CPU_LIMIT} s). "
+        "Save only the participants' sheet as CSV and upload that."
+    )
+
+
+def _lines(child: "subprocess.Popen[bytes]", *, deadline: float) -> Iterator[bytes]:
+    """Yield the lines of the child's stdout, and an empty one after 50 ms of silence, until it or the time ends."""
+    assert child.stdout is not None  # noqa: S101 - a pipe was asked for; this tells the type checker
+    output, rest = child.stdout.fileno(), b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            if not selector.select(_POLL):
+                yield b""
+                continue
+            received = os.read(output, 65536)
+            if not received:
+                return
+            *lines, rest = (rest + received).split(b"\n")
+            yield from lines
+
+
+# The child
+
+
+def main(parent: str, workbook: str, out: str, sheet: str | None = None) -> None:
+    """Run in the child: limit this process, convert, and report on stdout."""
+    _limit_this_process(int(parent))
+    path = Path(workbook)
+    try:
+        check_archive(path, lambda fraction: _say(progress=0.3 * fraction))
+        chosen = _choose(path, sheet)
+        _write(chosen, Path(out))
+    except ValidationError as error:
+        _say(refused=str(error))
+    except PasswordError:
+        _say(refused="The workbook is protected by a password. Remove it and upload the workbook again.")
+    except CalamineError:
+        _say(refused="The workbook is damaged. Open it in your spreadsheet program, save it again and upload that.")
+    else:
+        _say(sheet=chosen.name)
+
+
+def _limit_this_process(parent: int) -> None:
+    """Bound memory, time and output, write no core dump, and die with the parent (Linux)."""
+    for limit, value in (
+        (resource.RLIMIT_AS, MEMORY_LIMIT),
+        (resource.RLIMIT_CPU, CPU_LIMIT),
+        (resource.RLIMIT_FSIZE, OUTPUT_LIMIT),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        sys.exit(1)
+
+
+def _choose(path: Path, name: str | None) -> CalamineSheet:
+    """Load the sheet called *name*, or the visible one whose header names the most fields, or the first visible one."""
+    sheets = sheets_of(path)
+    wanted = [sheet for sheet in sheets if (sheet.visible if name is None else sheet.name == name)]
+    if not wanted:
+        names = ", ".join(f'"{sheet.name}"' for sheet in sheets)
+        raise ValidationError(
+            "All sheets of the workbook are hidden; name one with the option `sheet`."
+            if name is None
+            else f'The workbook has no sheet "{name}"; it has {names}.'
+        )
+    for sheet in wanted:
+        check_extent(path, sheet)
+    workbook = CalamineWorkbook.from_path(path)
+    best, most = workbook.get_sheet_by_name(wanted[0].name), -1
+    if len(wanted) > 1:
+        for sheet in wanted:
+            loaded = workbook.get_sheet_by_name(sheet.name)
+            if (fields := _fields_named(loaded)) > most:
+                best, most = loaded, fields
+    return best
+
+
+def _fields_named(sheet: CalamineSheet) -> int:
+    """Count the fields that the sheet's header names; 0 without a header."""
+    head = [(number, tuple(map(text_of, row))) for number, row in enumerate(islice(sheet.iter_rows(), _HEAD), start=1)]
+    header = find_header(head)
+    return 0 if header is None else sum(field is not None for field in recognise(head[header][1]))
+
+
+def _write(sheet: CalamineSheet, out: Path) -> None:
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for number, row in enumerate(sheet.iter_rows()):
+            writer.writerow(map(text_of, row))
+            if number % 10_000 == 0:
+                _say(progress=0.5 + 0.5 * number / (sheet.total_height + 1))
+
+
+def text_of(value: Value) -> str:
+    """Return a cell as text: whole numbers without a point, dates in ISO 8601, no line ends, no endless text.
+
+    A line end inside a cell means nothing to a name or an address; without them every record is one line. A cell that
+    is too long keeps one character too many, so that the row is rejected for it.
+    """
+    match value:
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case float() if value.is_integer() and abs(value) < _EXACT:
+            return str(int(value))
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case str():
+            return " ".join(value[: CELL_LIMIT + 1].splitlines())
+        case _:
+            return str(value)
+
+
+def _say(**what: object) -> None:
+    sys.stdout.write(f"{json.dumps(what)}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,161 @@
+"""Whatever was uploaded becomes one canonical form: UTF-8, delimited, one record per source row.
+
+What a file is, its content says; its name is never trusted.
+"""
+
+import codecs
+import mmap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+from evq.errors import ValidationError
+from evq_ext import Column, read_records, sniff_delimiter
+from evq_server.columns import lay_out
+from evq_server.decoding import as_utf8
+from evq_server.sheets import convert
+
+Kind = Literal["csv", "xlsx"]
+
+_HEAD = 1 << 18  # bytes in which header and delimiter are looked for
+_WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .xls, and of workbooks with a password
+_SPREADSHEET_NAMES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+_OTHER_KINDS = {
+    b"%PDF": "a PDF file",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"\x1f\x8b": "a gzip archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"{\\rtf": "an RTF document",
+    b"SQLite format 3": "an SQLite database",
+}
+_MARKUP = {
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<head": "a web page",
+    b"<table": "a web page",
+    b"<?xml": "an XML file",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An upload in canonical form.
+
+    *path* is the upload itself where that is UTF-8 text already; *size* is in bytes; *encoding* is the upload's.
+    *header* are the columns' names as the organiser sees them, *columns* what they become. *number_by* says what a row
+    number means: the line of a text file, or the record, which is the sheet's own row.
+    """
+
+    kind: Kind
+    path: Path
+    size: int
+    encoding: str
+    sheet: str | None
+    delimiter: bytes
+    number_by: Literal["line", "record"]
+    header: tuple[str, ...]
+    columns: tuple[Column | None, ...]
+    skip_records: int
+
+
+def prepare(
+    upload: Path,
+    workdir: Path,
+    *,
+    filename: str,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    on_progress: Callable[[float], None],
+) -> Source:
+    """Turn *upload* into its canonical form, in *workdir* if it must be rewritten.
+
+    *filename* serves the error messages only. *on_progress* gets the fraction that is done, 0 to 1, and may raise to
+    stop; nothing is left in *workdir* then. Raises ValidationError, which says what is wrong and what to do.
+    """
+    canonical = workdir / "canonical.csv"
+    kind = _kind_of(upload, filename, encoding)
+    if kind == "xlsx":
+        if encoding is not None:
+            raise ValidationError("A workbook has no encoding to choose; leave the option `encoding` out.")
+        sheet = convert(upload, canonical, sheet=sheet, on_progress=on_progress)
+        path, encoding = canonical, "utf-8"
+    else:
+        if sheet is not None:
+            raise ValidationError("A text file has no sheets; leave the option `sheet` out.")
+        path, encoding = as_utf8(upload, canonical, encoding=encoding, on_progress=on_progress)
+    try:
+        return _described(path, kind, encoding, sheet, mapping)
+    except ValidationError:
+        canonical.unlink(missing_ok=True)
+        raise
+
+
+def _described(path: Path, kind: Kind, encoding: str, sheet: str | None, mapping: Mapping[str, str] | None) -> Source:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    delimiter = b"," if kind == "xlsx" else sniff_delimiter(head)
+    layout = lay_out(head, delimiter=delimiter, mapping=mapping)
+    if size == len(head):
+        rows = read_records(head, delimiter=delimiter, limit=len(head))[layout.skip_records :]
+        if not any(cell.strip() for _, cells in rows for cell in cells):
+            raise ValidationError(
+                "The file has a header but no rows below it. Add the participants and upload it again."
+            )
+    return Source(
+        kind=kind,
+        path=path,
+        size=size,
+        encoding=encoding,
+        sheet=sheet,
+        delimiter=delimiter,
+        number_by="record" if kind == "xlsx" else "line",
+        header=layout.header,
+        columns=layout.columns,
+        skip_records=layout.skip_records,
+    )
+
+
+def _kind_of(upload: Path, filename: str, encoding: str | None) -> Kind:
+    """Say what the upload is by its first bytes; raises ValidationError for everything that is not a list."""
+    with upload.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
+        raise ValidationError("The file is empty. Upload a list with a header and one participant a row.")
+    if head.startswith(_WORKBOOK):
+        return "xlsx"
+    if head.startswith(_OLE):
+        raise ValidationError(_ole_kind(upload))
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    other = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None) or next(
+        (kind for tag, kind in _MARKUP.items() if start.startswith(tag)), None
+    )
+    if other is not None:
+        raise ValidationError(f"This is {other}, not a participants list. Export it as CSV or XLSX and upload that.")
+    if b"\0" in head and not head.startswith(_UTF16) and encoding != "utf-16":
+        raise ValidationError(
+            "This is a binary file, not a participants list. Export it as CSV or XLSX and upload that; if it is text "
+            "in UTF-16, say so with the option `encoding`."
+        )
+    suffix = PurePath(filename).suffix.lower()
+    if suffix in _SPREADSHEET_NAMES:
+        raise ValidationError(
+            f"The file is called {suffix} but holds plain text. If it is a CSV file, rename it to .csv; if not, save "
+            "it again in your spreadsheet program."
+        )
+    return "csv"
+
+
+def _ole_kind(upload: Path) -> str:
+    """Tell a workbook with a password from an old one: its directory names the stream, in UTF-16."""
+    with upload.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find("EncryptedPackage".encode("utf-16-le")) >= 0:
+            return "The workbook is protected by a password. Remove it and upload the workbook again."
+    return "This is an old binary Office file (.xls). Save it as XLSX in your spreadsheet program and upload that."

@@ -1,0 +1,138 @@
+"""Everything on one machine: a private Redis unless another is named, a pool of workers, and the server."""
+
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import anyio
+import uvicorn
+
+from evq import UsageError, WorkerPool
+from evq.embedded import private_redis
+from evq.settings import redis_url
+from evq_server.app import create_app
+from evq_server.database import Database, open_database
+from evq_server.jobs import ImportJobs
+from evq_server.settings import Settings, load_api_key, load_secret
+
+WORKERS = "evq_server.worker:queue"
+DRAIN = 10.0
+"""How long requests and jobs have to end when the stack stops, s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """What runs, and how to reach it."""
+
+    url: str
+    key: str
+    jobs: ImportJobs
+    pool: WorkerPool
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the command that runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def stack(settings: Settings) -> AsyncIterator[Stack]:
+    """Start everything, yield how to reach it, and stop everything when the block ends.
+
+    Raise `UsageError` if the data folder or the port is taken, `QueueUnavailable` if Redis cannot be reached.
+    """
+    settings.prepare()
+    load_secret(settings)
+    with _locked(settings), _listening(settings) as sock, _redis(settings) as redis:
+        # The workers are processes of their own, and are told by their environment.
+        os.environ |= {"EVQ_REDIS_URL": redis, "EVQ_DATA": str(settings.data)}
+        database = open_database(settings.database_url)
+        database.create()
+        jobs = ImportJobs(settings, database, redis=redis)
+        try:
+            await jobs.queue.ping()
+            await jobs.resubmit_lost()
+            pool = WorkerPool(WORKERS, processes=settings.workers, grace=DRAIN)
+            host, port = sock.getsockname()[:2]
+            running = Stack(url=f"http://{host}:{port}", key=load_api_key(settings), jobs=jobs, pool=pool)
+            async with _running(pool, _Server(_config(settings, database, jobs)), sock):
+                yield running
+        finally:
+            await jobs.queue.close()
+            database.close()
+
+
+@asynccontextmanager
+async def _running(pool: WorkerPool, server: _Server, sock: socket.socket) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as group:
+        await group.start(pool.run)
+        group.start_soon(server.serve, [sock])
+        while not server.started:
+            await anyio.sleep(0.02)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            pool.stop()
+
+
+def _config(settings: Settings, database: Database, jobs: ImportJobs) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings, database=database, jobs=jobs),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,  # costs 40 kB a socket, for messages of 200 bytes
+        timeout_graceful_shutdown=int(DRAIN),
+    )
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Hold the data folder, which only one stack may use."""
+    with (settings.data / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise UsageError(
+                f"another evq (process {owner}) uses the data folder {settings.data}: stop it, or choose another folder "
+                "with EVQ_DATA"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    try:
+        sock = socket.create_server((settings.host, settings.port), backlog=2048)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): stop the program that does, or choose "
+            "another port with EVQ_PORT"
+        ) from error
+    with sock:
+        yield sock
+
+
+def _redis(settings: Settings) -> AbstractContextManager[str]:
+    """Use the Redis that the environment names, or run a private one."""
+    if os.environ.get("EVQ_REDIS_URL") or os.environ.get("REDIS_HOST"):
+        return nullcontext(redis_url())
+    folder = settings.data / "redis"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return private_redis(folder)
+

@@ -1,0 +1,119 @@
+"""The first pass: from the upload to a spool of accepted rows and a log of rejected ones."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from evq import SyncContext, ValidationError
+from evq_ext import Batch, RowParser
+from evq_server.files import whole_file
+from evq_server.report import RejectLog
+from evq_server.schemas import ImportPayload
+from evq_server.source import Source, prepare
+from evq_server.spool import SpoolWriter
+from evq_server.steps import step
+
+READ_SIZE: Final = 256 * 1024
+"""Bytes given to the core at a time."""
+REGION: Final = "KR"
+"""Where phone numbers without a country code are from."""
+
+
+class Validated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first pass has found."""
+
+    header: tuple[str, ...]
+    fields: tuple[str | None, ...]
+    """What each column of the upload became."""
+    encoding: str
+    sheet: str | None
+    accepted: int
+    rejected: int
+    repeated: int
+    """Rows left out because another row of the file has their e-mail."""
+    reasons: dict[str, int]
+    """Errors by code."""
+
+
+def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload, context: SyncContext) -> Validated:
+    """Parse and validate *upload*, or find that an earlier attempt has; its files lie in `folder/validated` then.
+
+    Raises `ValidationError` if the file is at fault.
+    """
+    done = folder / "validated"
+    if not done.exists():
+        with step(context, "parse") as on_progress:
+            source = prepare(
+                upload,
+                workdir,
+                filename=payload.metadata.filename,
+                encoding=payload.options.encoding,
+                sheet=payload.options.sheet,
+                mapping=payload.options.mapping,
+                on_progress=on_progress,
+            )
+        draft = workdir / "validated"
+        draft.mkdir()
+        _validate(source, draft, payload, context)
+        if not done.exists():
+            draft.rename(done)
+    return msgspec.json.decode((done / "summary.json").read_bytes(), type=Validated)
+
+
+def _validate(source: Source, folder: Path, payload: ImportPayload, context: SyncContext) -> None:
+    columns = [column for column in source.columns if column is not None]
+    parser = RowParser(
+        source.columns,
+        delimiter=source.delimiter,
+        skip_records=source.skip_records,
+        number_by=source.number_by,
+        region=REGION,
+        duplicates=payload.options.duplicates,
+    )
+    repeated = 0
+    with (
+        step(context, "validate") as on_progress,
+        SpoolWriter(folder / "rows", [column.name for column in columns]) as spool,
+        RejectLog(folder / "rejects") as rejects,
+        source.path.open("rb") as file,
+    ):
+
+        def keep(batch: Batch) -> None:
+            nonlocal repeated
+            spool.append(batch)
+            rejects.append(batch.rejects)
+            repeated += len(batch.duplicates) + len(batch.superseded)
+            on_progress(batch.consumed / source.size)
+
+        while data := file.read(READ_SIZE):
+            keep(parser.feed(data))
+        keep(parser.finish())
+    if not parser.records:
+        raise ValidationError("The file has a header but no rows below it. Add the participants and upload it again.")
+    summary = Validated(
+        header=source.header,
+        fields=tuple(column.name if column else None for column in source.columns),
+        encoding=source.encoding,
+        sheet=source.sheet,
+        accepted=spool.count,
+        rejected=rejects.count,
+        repeated=repeated,
+        reasons=dict(rejects.reasons),
+    )
+    with whole_file(folder / "summary.json") as out:
+        out.write(msgspec.json.encode(summary))
+
+
+def fresh_workdir(folder: Path, fence: int) -> Path:
+    """Make the folder in which only this attempt writes, and remove those of earlier ones."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for earlier in folder.iterdir():
+        if earlier.name.isdecimal() and int(earlier.name) <= fence:
+            shutil.rmtree(earlier, ignore_errors=True)
+    workdir = folder / str(fence)
+    workdir.mkdir()
+    return workdir
+
+

@@ -1,0 +1,73 @@
+"""How the header of a file is found, and its columns recognised."""
+
+import pytest
+
+from evq_ext import FIELDS, find_header, headers, kind_of, read_records, recognise
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        (["이름", "이메일", "휴대폰", "소속"], ["name", "email", "phone", "organisation"]),
+        (["No", "Full Name", "E-Mail *", "Tel.", "비고"], [None, "name", "email", "phone", "note"]),
+        (["성명(필수)", "이메일 [필수]", "H.P", "직급"], ["name", "email", "phone", "title"]),
+        (["氏名", "メールアドレス", "電話番号", "部署"], ["name", "email", "phone", "department"]),
+        (["姓名", "邮箱", "手机", "公司"], ["name", "email", "phone", "organisation"]),
+        (["\uff25\uff0dMail", "N\uff41me"], ["email", "name"]),
+        (["[이메일]", "개인정보 동의", "티켓종류", "접수번호"], ["email", "consent", "ticket_type", "external_id"]),
+        (["", "  ", "???"], [None, None, None]),
+    ],
+)
+def test_columns_are_recognised_by_name(header: list[str], fields: list[str | None]) -> None:
+    assert recognise(header) == fields
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        (["이름"], ["name"]),
+        (["성", "이름"], ["family_name", "given_name"]),
+        (["Surname", "Name"], ["family_name", "given_name"]),
+        (["Last name", "First name"], ["family_name", "given_name"]),
+        (["姓", "名"], ["family_name", "given_name"]),
+        (["이름", "영문성", "영문이름"], ["name", "family_name", "given_name"]),
+        (["성명", "성", "이름"], ["name", "family_name", "given_name"]),
+    ],
+)
+def test_a_name_is_whole_unless_the_family_name_stands_beside_it(header: list[str], fields: list[str]) -> None:
+    assert recognise(header) == fields
+
+
+def test_a_field_is_claimed_once_by_the_more_telling_name_or_the_first() -> None:
+    assert recognise(["구분", "티켓종류", "메일", "이메일", "이메일"]) == [None, "ticket_type", None, "email", None]
+
+
+def test_the_header_is_found_below_title_lines() -> None:
+    text = "2026 참가자 명단,,\n\n작성자: 홍길동,,\n이름,이메일,연락처\n이메일,a@x.kr,\n"
+    assert find_header(read_records(text.encode())) == 3
+
+
+def test_no_header_is_found_without_an_email_column() -> None:
+    assert find_header(read_records("이름,연락처\n홍길동,a@x.kr\n".encode())) is None
+    assert find_header([]) is None
+
+
+@pytest.mark.parametrize(("above", "found"), [(19, 38), (20, None)])
+def test_a_header_is_searched_in_the_first_twenty_records_that_are_not_empty(above: int, found: int | None) -> None:
+    assert find_header(read_records(("title\n\n" * above + "name,email\n").encode())) == found
+
+
+def test_each_field_has_a_kind() -> None:
+    assert {field: kind_of(field) for field in FIELDS if kind_of(field) != "text"} == {
+        "name": "name",
+        "email": "email",
+        "phone": "phone",
+    }
+    with pytest.raises(ValueError, match="no field 'shoe_size'"):
+        kind_of("shoe_size")
+
+
+def test_each_synonym_is_written_as_it_is_compared_and_belongs_to_one_field() -> None:
+    names = [name for synonyms in headers._SYNONYMS.values() for name in synonyms.split()]
+    assert [name for name in names if headers._normal_form(name) != name] == []
+    assert len(set(names)) == len(names)

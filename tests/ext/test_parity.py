@@ -1,0 +1,176 @@
+"""The compiled parser against its specification: the same batches for any bytes, cut anywhere."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from evq_ext import Column, _records, authority
+from evq_ext._reference import RowParser as ReferenceParser
+
+if TYPE_CHECKING:
+    from evq_ext import RowParser
+    from tests.ext.conftest import ReadWith
+
+FAST = settings(max_examples=300, deadline=None)
+
+TEXTS = ["김", "홍길동", "\u1112\u1169", "é", "e\u0301", "\u200b", "\u00a0", "\u3000", "😀", "\ufeff", "Å", "Ⅷ"]
+PIECES = st.sampled_from(
+    [
+        *(b'"', b'""', b",", b",", b";", b"\n", b"\r", b"\r\n", b" ", b"\t", b"\x00", b"\x7f", b"\x1c", b"a", b"Z"),
+        *(text.encode() for text in TEXTS),
+        *(b"\xff", b"\xc0\xaf", b"\xea\xb0", b"\xed\xa0\x80", b"\xe0\x80\xa9", b"\x80", b"\xc2\x85"),
+        *(
+            b"@",
+            b".",
+            b"-",
+            b"a@x.kr",
+            b"A@X.kr",
+            b"b.c+d@sub.example.org",
+            b"a@b",
+            b"a@x.test",
+            b"a@-x.kr",
+            b"a@x--y.kr",
+        ),
+        *(b"010-1234-5678", b"01012345678", b"1012345678", b"+82 10.2345.6789", b"010 5999 1234", b"02-312-3456", b"0"),
+        *(b"x" * 201, "가".encode() * 2_001, b"x" * 32_768),
+    ]
+)
+
+DATA = st.lists(PIECES, max_size=60).map(b"".join)
+# Files that are mostly sound, so that the plain path, the duplicates and the column order are met as well.
+ROW = st.tuples(
+    st.sampled_from(["김", "Kim", " Kim\tMin ", '"Kim, Min"', '"Kim ""M"""', ""]),
+    st.sampled_from(["a@x.kr", "A@x.KR", "b@x.kr", "c@한국.kr", "bad", ""]),
+    st.sampled_from(["", "010-1234-5678", "+82-10-2345-6789", "1012345678", "031-200-1234", "12"]),
+    st.sampled_from(["", "note", '"two\r\nlines"', "\u00a0", "e\u0301"]),
+).map(",".join)
+FILE = st.tuples(st.lists(ROW, max_size=12), st.sampled_from(["\n", "\r\n", "\r"])).map(
+    lambda parts: parts[1].join(parts[0]).encode()
+)
+
+COLUMNS = (Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text"))
+LAYOUTS = st.sampled_from(
+    [
+        COLUMNS,
+        (Column("email", "email"),),
+        (None, Column("email", "email"), None),
+        (Column("a", "email"), Column("b", "email"), Column("phone", "phone")),
+    ]
+)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "duplicates": st.sampled_from(["skip", "update", "error"]),
+        "number_by": st.sampled_from(["line", "record"]),
+        "skip_records": st.integers(0, 2),
+        "delimiter": st.sampled_from([b",", b",", b";"]),
+        "region": st.sampled_from(["KR", "KR", "US"]),
+    }
+)
+CUTS = st.lists(st.integers(0, 400), max_size=8)
+
+
+@FAST
+@given(data=DATA | FILE, columns=LAYOUTS, options=OPTIONS, cuts=CUTS)
+@example(data=b'"a\r\nb",a@x.kr\r\n', columns=COLUMNS, options={}, cuts=[3, 16])
+@example(data=b'"a"",a@x.kr\n"b,"",b@x.kr', columns=COLUMNS, options={}, cuts=[3])
+@example(data="가".encode() * 40_000 + b",a@x.kr", columns=COLUMNS, options={}, cuts=[7])
+def test_compiled_and_reference_agree_on_any_bytes(
+    compiled: type[RowParser], read_with: ReadWith, data: bytes, columns: Any, options: dict[str, Any], cuts: list[int]
+) -> None:
+    cuts = [cut for cut in cuts if cut <= len(data)]
+    assert read_with(compiled, data, columns, cuts=cuts, **options) == read_with(
+        ReferenceParser, data, columns, cuts=cuts, **options
+    )
+
+
+@FAST
+@given(data=DATA | FILE, cuts=CUTS)
+def test_chunks_may_be_cut_anywhere(read_with: ReadWith, data: bytes, cuts: list[int]) -> None:
+    cuts = [cut for cut in cuts if cut <= len(data)]
+    assert read_with(ReferenceParser, data, COLUMNS, cuts=cuts) == read_with(ReferenceParser, data, COLUMNS)
+
+
+@FAST
+@given(
+    data=DATA | FILE, cuts=st.lists(st.integers(0, 60), max_size=4), bound=st.integers(2, 30), lines=st.integers(1, 4)
+)
+def test_chunks_may_be_cut_anywhere_near_the_bounds(
+    read_with: ReadWith, data: bytes, cuts: list[int], bound: int, lines: int
+) -> None:
+    """The bounds are too large to be met by chance, so they are made small."""
+    cuts = [cut for cut in cuts if cut <= len(data)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_records, "QUOTED_MAX_BYTES", bound)
+        patch.setattr(_records, "RECORD_MAX_BYTES", 2 * bound)
+        patch.setattr(_records, "RECORD_MAX_LINES", lines)
+        assert read_with(ReferenceParser, data, COLUMNS, cuts=cuts) == read_with(ReferenceParser, data, COLUMNS)
+
+
+@settings(parent=FAST, max_examples=40)
+@given(
+    units=st.lists(
+        st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"x\n" * 499, b"y" * 32_767, b"z" * 65_534]), max_size=30
+    ),
+    cuts=st.lists(st.integers(0, 200_000), max_size=5),
+)
+@example(units=[b'"', b"x\n" * 499, b"x\n" * 499, b"\n", b'"'], cuts=[])
+@example(units=[b'"', b"z" * 65_534, b"x", b"x", b'"'], cuts=[65_537])
+@example(units=[b'"', b"z" * 65_534, b"x", b'""', b'"'], cuts=[65_538])
+def test_compiled_and_reference_agree_near_the_bounds(
+    compiled: type[RowParser], read_with: ReadWith, units: list[bytes], cuts: list[int]
+) -> None:
+    data = b"".join(units)
+    cuts = [cut for cut in cuts if cut <= len(data)]
+    assert read_with(compiled, data, cuts=cuts) == read_with(ReferenceParser, data)
+
+
+def test_with_other_library_versions_both_hand_everything_over(
+    compiled: type[RowParser], read_with: ReadWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(text: str, *_: str) -> str:
+        asked.append(text)
+        return f"asked {text}"
+
+    monkeypatch.setattr(authority, "EMAIL_TABLES_FIT", False)
+    monkeypatch.setattr(authority, "PHONE_TABLES_FIT", False)
+    monkeypatch.setattr(authority, "ask_email", ask)
+    monkeypatch.setattr(authority, "ask_e164", ask)
+    for parser_class in (compiled, ReferenceParser):
+        reading = read_with(parser_class, b"a,a@x.kr,010-1234-5678", COLUMNS)
+        assert reading.columns["email"] + reading.columns["phone"] == ["asked a@x.kr", "asked 010-1234-5678"]
+    assert asked == ["a@x.kr", "010-1234-5678"] * 2
+
+
+@pytest.mark.parametrize("method", ["feed", "finish"])
+def test_compiled_and_reference_have_the_same_signatures(compiled: type[RowParser], method: str) -> None:
+    def parameters(parser_class: type) -> list[str]:
+        return list(inspect.signature(getattr(parser_class, method)).parameters)
+
+    assert parameters(compiled) == parameters(ReferenceParser)
+
+
+def test_a_second_thread_in_the_same_compiled_parser_is_refused_not_obeyed(compiled: type[RowParser]) -> None:
+    parser = compiled(COLUMNS)
+    chunk = b"a,a@x.kr\n" * 200_000
+    refused = []
+
+    def feed() -> None:
+        try:
+            parser.feed(chunk)
+        except RuntimeError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=feed) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert parser.records == (2 - len(refused)) * 200_000

@@ -1,0 +1,244 @@
+"""How cells are cleaned and checked, and how rows are rejected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evq_ext import Column, Reject, RowError
+from evq_ext._rules import clean
+
+if TYPE_CHECKING:
+    from evq_ext import RowParser
+    from tests.ext.conftest import Read
+
+ALL_KINDS = (
+    Column("name", "name"),
+    Column("email", "email"),
+    Column("phone", "phone"),
+    None,
+    Column("note", "text"),
+)
+
+
+UNKNOWN_KIND: Any = Column("x", cast("Any", "date"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("  홍 \u3000 길동\u00a0", "홍 길동"),
+        ("\u1112\u1169\u11bc", "홍"),  # decomposed, as macOS writes it
+        ("e\u0301", "é"),
+        ("e\u200b\u0301", "é"),  # what is removed must not keep characters apart
+        ("Kim\t\v\f Min", "Kim Min"),
+        ("K\x00i\x7fm\x1c\x85M\ufeff", "Kim M"),
+        ("\u202eevil\u202c", "evil"),
+        ("\u3164김", "김"),
+        ("null", "null"),
+        ("😀 王", "😀 王"),
+    ],
+)
+def test_cells_are_cleaned(read: Read, raw: str, value: str) -> None:
+    assert read(f"{raw},a@x.kr").columns["name"] == [value]
+
+
+def test_line_ends_inside_a_cell_become_one_space(read: Read) -> None:
+    assert read('"Kim\r\n\r\nMin",a@x.kr').columns["name"] == ["Kim Min"]
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+def test_all_errors_of_a_row_are_reported_at_once_in_column_order(read: Read) -> None:
+    reading = read(",no mail,12,,ok,extra", ALL_KINDS)
+    (reject,) = reading.rejects
+    assert reject.cells == ("", "no mail", "12", "", "ok", "extra")
+    assert [(error.column, error.value, error.code) for error in reject.errors] == [
+        ("", "", "too_many_cells"),
+        ("name", "", "name_missing"),
+        ("email", "no mail", "email_invalid"),
+        ("phone", "12", "phone_invalid"),
+    ]
+    assert reject.errors[0].params == {"cells": 6, "columns": 5}
+    assert reject.errors[2].params == {"reason": "An email address must have an @-sign."}
+
+
+def test_the_raw_cell_is_reported_not_the_cleaned_one(read: Read) -> None:
+    assert read("a,  b@ ").rejects == [
+        Reject(
+            1,
+            ("a", "  b@ "),
+            (RowError("email", "  b@ ", "email_invalid", {"reason": "There must be something after the @-sign."}),),
+        )
+    ]
+
+
+def test_missing_cells_are_empty_and_empty_extra_cells_are_nothing(read: Read) -> None:
+    reading = read("a,a@x.kr\nb,b@x.kr,,,,, \nc", ALL_KINDS)
+    assert reading.columns["note"] == ["", ""]
+    assert reading.codes == [(3, ["email_missing"])]
+
+
+def test_a_cell_that_is_not_utf8_is_reported_with_replacements(read: Read) -> None:
+    reading = read(b"\xc0\xcc,a@x.kr\nb,b@x.kr\n\xef\xbf\xbd,c@x.kr")
+    assert reading.codes == [(1, ["bad_bytes"])]
+    assert reading.rejects[0].errors[0].column == "name"
+    assert reading.rejects[0].cells == ("\ufffd\ufffd", "a@x.kr")
+    assert reading.columns["name"] == ["b", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "bad", [b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xea\xb0", b"\xb0"]
+)
+def test_overlong_surrogate_and_cut_sequences_are_not_utf8(read: Read, bad: bytes) -> None:
+    assert read(b"a" + bad + b",a@x.kr").codes == [(1, ["bad_bytes"])]
+
+
+def test_bad_bytes_reject_the_row_even_in_an_ignored_column(read: Read) -> None:
+    reading = read(b"a,a@x.kr,,\xff,", ALL_KINDS)
+    assert reading.rejects[0].errors == (RowError("", "\ufffd", "bad_bytes", {}),)
+
+
+@pytest.mark.parametrize(
+    ("column", "limit", "code"), [("name", 200, "name_too_long"), ("note", 2_000, "text_too_long")]
+)
+def test_length_limits_count_characters_after_cleaning(read: Read, column: str, limit: int, code: str) -> None:
+    def rows(text: str) -> str:
+        return f"{text},a@x.kr,,,\n" if column == "name" else f"a,a@x.kr,,,{text}\n"
+
+    assert read(rows("  " + "가" * limit), ALL_KINDS).columns[column] == ["가" * limit]
+    (error,) = read(rows("가" * (limit + 1)), ALL_KINDS).rejects[0].errors
+    assert (error.code, error.params) == (code, {"length": limit + 1, "limit": limit})
+
+
+def test_no_cell_is_longer_than_a_workbook_allows(read: Read) -> None:
+    assert read(f"a{' ' * 32_766},a@x.kr").columns["name"] == ["a"]
+    (error,) = read(f"a{' ' * 32_767},a@x.kr").rejects[0].errors
+    assert (error.code, error.params) == ("cell_too_long", {"length": 32_768, "limit": 32_767})
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("Kim@Example.COM", "kim@example.com"),
+        (" kim@한국.kr ", "kim@한국.kr"),
+        ("kim@xn--3e0b707e.kr", "kim@한국.kr"),
+        ("김@x.kr", "김@x.kr"),
+    ],
+)
+def test_an_email_is_normalised_and_lower_case(read: Read, raw: str, value: str) -> None:
+    assert read(f"a,{raw}").columns["email"] == [value]
+
+
+@pytest.mark.parametrize(
+    "raw", ["a@b", "a@b.test", "a..b@x.kr", "a@-b.kr", "a b@x.kr", "a@x.kr;b@x.kr", "@", "a" * 9_000]
+)
+def test_what_the_authority_refuses_is_no_email(read: Read, raw: str) -> None:
+    assert read(f"a,{raw}").codes == [(1, ["email_invalid"])]
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ("", ""),
+        ("010-1234-5678", "+821012345678"),
+        ("01012345678", "+821012345678"),
+        ("1012345678", "+821012345678"),  # a spreadsheet dropped the zero
+        ("111234567", "+82111234567"),
+        ("+82 (0)10 1234 5678", "+821012345678"),
+        ("02-312-3456", "+8223123456"),
+        ("+1 650-253-0000", "+16502530000"),
+    ],
+)
+def test_a_phone_number_becomes_e164(read: Read, raw: str, value: str) -> None:
+    assert read(f"a,a@x.kr,{raw}", ALL_KINDS).columns["phone"] == [value]
+
+
+@pytest.mark.parametrize("raw", ["010-123-456", "1.01E+10", "없음", "+82 10 5999 1234", "0" * 300])
+def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> None:
+    assert read(f"a,a@x.kr,{raw}", ALL_KINDS).rejects[0].errors == (
+        RowError("phone", raw, "phone_invalid", {"region": "KR"}),
+    )
+
+
+def test_the_region_is_that_of_numbers_without_a_country_code(read: Read) -> None:
+    assert read("a,a@x.kr,(650) 253-0000", ALL_KINDS, region="US").columns["phone"] == ["+16502530000"]
+
+
+def test_a_row_may_have_no_name_column_and_several_emails(read: Read) -> None:
+    columns = (Column("email", "email"), Column("second", "email"))
+    reading = read("a@x.kr,B@x.kr\nc@x.kr,no", columns)
+    assert reading.columns == {"email": ["a@x.kr"], "second": ["b@x.kr"]}
+    assert reading.rejects[0].errors[0].column == "second"
+
+
+def test_a_duplicate_is_skipped_and_names_the_first_row(read: Read) -> None:
+    reading = read("a,a@x.kr\nb,b@x.kr\nc,A@X.kr\nd,a@x.kr")
+    assert reading.rows == [1, 2]
+    assert reading.duplicates == [(3, 1), (4, 1)]
+    assert reading.records == 4
+
+
+def test_on_update_the_later_row_supersedes_the_ordinal_of_the_earlier_one(read: Read) -> None:
+    data = "x,bad\na,a@x.kr\nb,b@x.kr\nc,a@x.kr\nd,a@x.kr"
+    for cuts in ([], [30]):
+        reading = read(data, duplicates="update", cuts=cuts)
+        assert reading.rows == [2, 3, 4, 5]
+        assert reading.superseded == [0, 2]
+        assert reading.duplicates == []
+
+
+def test_on_error_a_duplicate_is_rejected_with_the_first_row(read: Read) -> None:
+    reading = read("a,a@x.kr\nb, A@x.kr", duplicates="error")
+    assert reading.rejects == [
+        Reject(2, ("b", " A@x.kr"), (RowError("email", " A@x.kr", "duplicate_in_file", {"first_row": 1}),))
+    ]
+
+
+@pytest.mark.parametrize("duplicates", ["skip", "update", "error"])
+def test_a_rejected_row_is_never_the_first_of_a_duplicate(read: Read, duplicates: str) -> None:
+    reading = read(",a@x.kr\nb,a@x.kr", duplicates=duplicates)
+    assert (reading.rows, reading.duplicates, reading.superseded) == ([2], [], [])
+
+
+def test_many_emails_are_told_apart(read: Read) -> None:
+    data = "".join(f"a,u{i}@x.kr\n" for i in range(5_000))
+    reading = read(data + data)
+    assert len(reading.rows) == 5_000
+    assert reading.duplicates == [(5_000 + row, row) for row in range(1, 5_001)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": [Column("name", "name"), None]}, "none is of kind 'email'"),
+        ({"columns": [Column("email", "email"), Column("email", "text")]}, "called the same"),
+        ({"columns": [Column("email", "email"), UNKNOWN_KIND]}, "kind of column 'x'"),
+        ({"delimiter": b"x"}, "delimiter"),
+        ({"delimiter": b""}, "delimiter"),
+        ({"number_by": "page"}, "number_by"),
+        ({"duplicates": "maybe"}, "duplicates"),
+        ({"region": "Korea"}, "region"),
+        ({"skip_records": -1}, "skip_records"),
+    ],
+)
+def test_an_impossible_option_is_refused_by_its_name(
+    impl: type[RowParser], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        impl(**({"columns": [Column("email", "email")]} | options))
+
+
+def test_nothing_can_be_fed_after_the_end(impl: type[RowParser]) -> None:
+    parser = impl([Column("email", "email")])
+    parser.finish()
+    with pytest.raises(ValueError, match="finished"):
+        parser.feed(b"a@x.kr")
+    with pytest.raises(ValueError, match="finished"):
+        parser.finish()

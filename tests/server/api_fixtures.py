@@ -1,0 +1,112 @@
+"""A real server on a real queue, for the tests of the HTTP side; only the import itself is scripted by each test."""
+
+import socket
+import sys
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx
+import uvicorn
+
+from evq import Context, Queue, Worker
+from evq.job import NewJob, dump_payload
+
+if "evq_server.jobs" not in sys.modules:
+    try:
+        import evq_server.jobs
+    except ImportError:
+        stub = types.ModuleType("evq_server.jobs")
+        stub.ImportJobs = object
+        sys.modules["evq_server.jobs"] = stub
+
+from evq_server.app import create_app
+from evq_server.database import Database
+from evq_server.schemas import ImportPayload
+from evq_server.settings import Settings, load_api_key
+
+TASK = "import_participants"
+Script = Callable[[Context], Awaitable[Any]]
+
+
+class ScriptedJobs:
+    """Import jobs on a real queue whose handler is whatever the test last put into *script*."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.script: Script = _nothing
+
+        @queue.task(name=TASK)
+        async def run(ctx: Context, **_: Any) -> Any:
+            return await self.script(ctx)
+
+    async def submit(self, import_id: str, payload: ImportPayload) -> None:
+        job = NewJob(task=TASK, payload=dump_payload(TASK, payload.to_wire()), id=import_id)
+        await self.queue.enqueue_many([job])
+
+
+async def _nothing(_: Context) -> dict[str, bool]:
+    return {"success": True}
+
+
+@dataclass
+class Server:
+    settings: Settings
+    database: Database
+    jobs: ScriptedJobs
+    client: httpx.AsyncClient
+    port: int
+    key: str
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    async def put_event(self, event_id: str = "gala") -> None:
+        answer = await self.client.put(f"/api/events/{event_id}", json={"name": "Gala <2026>", "language": "en"})
+        assert answer.status_code == 200, answer.text
+
+    async def upload(self, body: bytes = b"email\nkim@example.org\n", **params: str) -> str:
+        answer = await self.client.post("/api/events/gala/imports", params=params, content=body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["jobId"]
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.settings.uploads.iterdir())
+
+    @asynccontextmanager
+    async def worker(self, script: Script) -> AsyncIterator[None]:
+        self.jobs.script = script
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Worker(self.jobs.queue, concurrency=4).run)
+            yield
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serve(settings: Settings, database: Database, queue: Queue) -> AsyncIterator[Server]:
+    """Run the app under uvicorn on a free port of 127.0.0.1."""
+    jobs = ScriptedJobs(queue)
+    app = create_app(settings, database=database, jobs=jobs)
+    config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", lifespan="on")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        # `serve` would do the same between two waits of 0.1 s
+        await server.startup([listener])
+        try:
+            key = load_api_key(settings)
+            url, headers = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"}
+            async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as client:
+                yield Server(settings, database, jobs, client, port, key)
+        finally:
+            await server.shutdown([listener])

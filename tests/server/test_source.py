@@ -1,0 +1,318 @@
+import gzip
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import xlsxwriter  # type: ignore[import-untyped] # it carries no types
+
+from evq.errors import ValidationError
+from evq_ext import Column, RowParser
+from evq_server.source import Source, prepare
+
+KOREAN = "이름,이메일,소속\n김민수,minsu@example.org,한빛\n"
+NAME, EMAIL = Column("name", "name"), Column("email", "email")
+
+
+class Prepare(Protocol):
+    def __call__(
+        self,
+        content: bytes,
+        *,
+        filename: str = "people.csv",
+        encoding: str | None = None,
+        sheet: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        on_progress: Callable[[float], None] = ...,
+    ) -> Source: ...
+
+
+def _ignore(_: float) -> None:
+    pass
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    path = tmp_path / "work"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def given(tmp_path: Path, workdir: Path) -> Prepare:
+    """Prepare an upload of these bytes."""
+
+    def run(
+        content: bytes,
+        *,
+        filename: str = "people.csv",
+        encoding: str | None = None,
+        sheet: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        on_progress: Callable[[float], None] = _ignore,
+    ) -> Source:
+        upload = tmp_path / "upload"
+        upload.write_bytes(content)
+        return prepare(
+            upload,
+            workdir,
+            filename=filename,
+            encoding=encoding,
+            sheet=sheet,
+            mapping=mapping,
+            on_progress=on_progress,
+        )
+
+    return run
+
+
+@pytest.fixture
+def refusal(given: Prepare, workdir: Path) -> Callable[..., str]:
+    """Return why an upload of these bytes is refused, having seen that no temporary file is left."""
+
+    def run(content: bytes, **options: str | Mapping[str, str]) -> str:
+        with pytest.raises(ValidationError) as refused:
+            given(content, **options)  # type: ignore[arg-type] # each test passes what it means
+        assert list(workdir.iterdir()) == []
+        return str(refused.value)
+
+    return run
+
+
+# What it is
+
+
+def test_utf_8_text_is_used_as_it_is(given: Prepare, tmp_path: Path, workdir: Path) -> None:
+    assert given(KOREAN.encode()) == Source(
+        kind="csv",
+        path=tmp_path / "upload",
+        size=len(KOREAN.encode()),
+        encoding="utf-8",
+        sheet=None,
+        delimiter=b",",
+        number_by="line",
+        header=("이름", "이메일", "소속"),
+        columns=(NAME, EMAIL, Column("organisation", "text")),
+        skip_records=1,
+    )
+    assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp949", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_of_a_known_encoding_becomes_utf_8(given: Prepare, encoding: str) -> None:
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    source = given(mark + KOREAN.encode(encoding))
+    assert source.header == ("이름", "이메일", "소속")
+    assert source.path.read_text("utf-8-sig") == KOREAN
+    assert source.encoding == {"utf-8-sig": "utf-8", "cp949": "cp949"}.get(encoding, "utf-16")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec", "name"),
+    [
+        ("shift_jis", "cp932", "田中"),
+        ("gb18030", "gb18030", "李伟"),
+        ("windows-1252", "cp1252", "Müller"),
+        ("EUC-KR", "euc-kr", "김민수"),
+        ("utf-16", "utf-16-le", "김민수"),
+    ],
+)
+def test_an_encoding_can_be_said(given: Prepare, encoding: str, codec: str, name: str) -> None:
+    source = given(f"name,email\n{name},a@example.org\n".encode(codec), encoding=encoding)
+    assert name in source.path.read_text("utf-8")
+
+
+def test_an_unknown_encoding_is_refused_by_name(refusal: Callable[..., str]) -> None:
+    assert 'The encoding "ebcdic" is not known; choose from utf-8, ' in refusal(KOREAN.encode(), encoding="ebcdic")
+
+
+def test_korean_that_begins_after_a_mebibyte_of_ascii_is_found(given: Prepare) -> None:
+    rows = "".join(f"Person {number},person{number}@example.org\n" for number in range(40_000))
+    source = given(f"name,email\n{rows}김민수,minsu@example.org\n".encode("cp949"))
+    assert source.encoding == "cp949"
+    assert source.path.read_text("utf-8").endswith("김민수,minsu@example.org\n")
+
+
+def test_text_of_no_known_encoding_names_the_first_wrong_lines(refusal: Callable[..., str]) -> None:
+    text = b"name,email\nA,a@example.org\n" + "김".encode() + b",b@example.org\n" + "김".encode("cp949") + b"\xff\n"
+    assert refusal(text).startswith(
+        "The file is neither UTF-8 (wrong at line 4) nor CP949 (wrong at line 3). Save it as"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+def test_wrong_bytes_in_an_encoding_that_was_said_reject_their_row_only(given: Prepare, encoding: str) -> None:
+    rows = ["이름,이메일".encode(encoding), b"\xff\xff,a@example.org", "김민수,b@example.org".encode(encoding)]
+    source = given(b"\n".join(rows), encoding=encoding)
+    parser = RowParser(source.columns, skip_records=source.skip_records)
+    batches = [parser.feed(source.path.read_bytes()), parser.finish()]
+    assert sum(batch.count for batch in batches) == 1
+    assert [(reject.row, reject.errors[0].code) for batch in batches for reject in batch.rejects] == [(2, "bad_bytes")]
+
+
+def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
+    for padding in (0, 1, 2):
+        name = "x" * ((1 << 20) - len("name,email\n") - padding) + "김"
+        assert given(f"name,email\n{name},a@example.org\n".encode()).encoding == "utf-8"
+        assert name in given(f"name,email\n{name},a@example.org\n".encode("cp949")).path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3", "This is a PDF file, not a participants list. Export it as CSV or XLSX"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "This is a PNG image"),
+        (b"\xff\xd8\xff\xe0\0\0", "This is a JPEG image"),
+        (gzip.compress(KOREAN.encode()), "This is a gzip archive"),
+        (b"\n <!DOCTYPE html><html>", "This is a web page"),
+        (b"<HTML><body><table>", "This is a web page"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><Workbook/>", "This is an XML file"),
+        (b"\x7fELF\x02\0\0\0", "This is a binary file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "This is an old binary Office file (.xls)"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le"),
+            "The workbook is protected by a password",
+        ),
+        (b"PK\x03\x04 and so on", "The workbook is damaged or was cut off"),
+        (b"", "The file is empty"),
+        (b"\xef\xbb\xbf", "The file is empty"),
+        (b"\r\n \r\n", "The file is empty"),
+        (b",,\n,,\n", "The file is empty"),
+        (b"name,email\n", "The file has a header but no rows below it"),
+        (b"name,email\n,\n \n", "The file has a header but no rows below it"),
+    ],
+)
+def test_what_is_not_a_list_is_called_what_it_is(refusal: Callable[..., str], content: bytes, kind: str) -> None:
+    assert refusal(content).startswith(kind)
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".XLS", ".ods"])
+def test_text_that_is_called_a_workbook_is_refused(refusal: Callable[..., str], suffix: str) -> None:
+    assert f"is called {suffix.lower()} but holds plain text" in refusal(KOREAN.encode(), filename=f"people{suffix}")
+
+
+@pytest.fixture
+def workbook(tmp_path: Path) -> bytes:
+    path = tmp_path / "made.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet("명단")
+        sheet.write(0, 0, "참가자 명단")
+        for number, row in enumerate([["이름", "이메일"], ["김민수", "minsu@example.org"]], start=2):
+            sheet.write_row(number, 0, row)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("filename", ["people.xlsx", "people.csv", "people"])
+def test_a_workbook_is_read_whatever_its_name(given: Prepare, workbook: bytes, workdir: Path, filename: str) -> None:
+    source = given(workbook, filename=filename)
+    assert (source.kind, source.sheet, source.number_by, source.skip_records) == ("xlsx", "명단", "record", 3)
+    assert source.columns == (NAME, EMAIL)
+    assert source.path.read_text() == "참가자 명단,\n,\n이름,이메일\n김민수,minsu@example.org\n"
+    assert list(workdir.iterdir()) == [source.path]
+
+
+def test_a_workbook_without_an_e_mail_column_leaves_nothing(refusal: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "made.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_row(0, 0, ["이름", "전화"])
+    assert 'the columns are "이름", "전화"' in refusal(path.read_bytes())
+
+
+def test_an_option_that_means_nothing_for_the_file_is_refused(refusal: Callable[..., str], workbook: bytes) -> None:
+    assert "leave the option `encoding` out" in refusal(workbook, encoding="utf-8")
+    assert "leave the option `sheet` out" in refusal(KOREAN.encode(), sheet="명단")
+
+
+# What its columns are
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(given: Prepare, delimiter: str) -> None:
+    source = given(KOREAN.replace(",", delimiter).encode())
+    assert (source.delimiter, source.header) == (delimiter.encode(), ("이름", "이메일", "소속"))
+
+
+def test_title_lines_above_the_header_are_skipped(given: Prepare) -> None:
+    source = given(b'"Spring, 2026"\n\nname,email\nA,a@example.org\n')
+    assert (source.header, source.skip_records) == (("name", "email"), 3)
+
+
+def test_a_sep_line_is_obeyed(given: Prepare) -> None:
+    source = given(b"sep=;\nname;email\nA;a@example.org\n")
+    assert (source.delimiter, source.header, source.skip_records) == (b";", ("name", "email"), 2)
+
+
+def test_unknown_columns_become_attributes_and_every_name_is_there_once(given: Prepare) -> None:
+    source = given("이름,email,티셔츠,티셔츠,,name\nA,a@example.org,L,M,?,B\n".encode())
+    assert source.header == ("이름", "email", "티셔츠", "티셔츠 (2)", "column 5", "name")
+    assert source.columns == (
+        NAME,
+        EMAIL,
+        Column("티셔츠", "text"),
+        Column("티셔츠 (2)", "text"),
+        Column("column 5", "text"),
+        Column("name (2)", "text"),
+    )
+
+
+def test_a_list_without_an_e_mail_column_is_told_its_columns(refusal: Callable[..., str]) -> None:
+    said = refusal("참가자 명단\n이름,전화\n김민수,010-1234-5678\n".encode())
+    assert said.startswith('No column holds e-mail addresses; the columns are "이름", "전화". Name one of them `email`')
+    assert 'mapping, for instance {"이름": "email"}' in said
+
+
+def test_a_mapping_wins_over_recognition(given: Prepare) -> None:
+    source = given(
+        b"name,email,contact mail,shirt\nA,old@example.org,new@example.org,L\n",
+        mapping={"contact mail": "email", "name": "", "shirt": "size"},
+    )
+    assert source.columns == (None, Column("email (2)", "text"), EMAIL, Column("size", "text"))
+
+
+def test_a_mapping_finds_a_header_that_recognition_does_not(given: Prepare) -> None:
+    source = given(b"Spring 2026,\nWer,Wohin\nA,a@example.org\n", mapping={"Wer": "name", " Wohin ": "email"})
+    assert (source.header, source.columns, source.skip_records) == (("Wer", "Wohin"), (NAME, EMAIL), 2)
+
+
+def test_a_mapping_of_a_column_that_is_not_there_is_refused_by_name(refusal: Callable[..., str]) -> None:
+    said = refusal(KOREAN.encode(), mapping={"이름": "name", "메일": "email"})
+    assert said == 'The mapping names "메일", but the columns are "이름", "이메일", "소속".'
+
+
+def test_a_mapping_of_two_columns_to_one_field_is_refused(refusal: Callable[..., str]) -> None:
+    said = refusal(KOREAN.encode(), mapping={"이름": "email", "이메일": "email"})
+    assert said == 'The mapping gives "email" to more than one column.'
+
+
+def test_a_mapping_that_ignores_the_e_mail_column_is_refused(refusal: Callable[..., str]) -> None:
+    assert refusal(KOREAN.encode(), mapping={"이메일": ""}).startswith("No column holds e-mail addresses")
+
+
+def test_the_columns_that_the_error_report_adds_are_ignored(given: Prepare) -> None:
+    source = given(b"_row,_error,name,email\n2,wrong,A,a@example.org\n")
+    assert source.columns == (None, None, NAME, EMAIL)
+
+
+# How it goes
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "cp949"])
+def test_progress_rises_to_one(given: Prepare, codec: str) -> None:
+    seen: list[float] = []
+    given(("name,email\n" + "김민수,minsu@example.org\n" * 100_000).encode(codec), on_progress=seen.append)
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "cp949"])
+def test_a_cancel_leaves_nothing(given: Prepare, workdir: Path, codec: str) -> None:
+    class CancelError(Exception):
+        pass
+
+    def cancel(_: float) -> None:
+        raise CancelError
+
+    with pytest.raises(CancelError):
+        given(KOREAN.encode(codec), on_progress=cancel)
+    assert list(workdir.iterdir()) == []
