@@ -1,14 +1,17 @@
 """The one place that talks to Redis: a method a script, and the few plain reads."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from evq.errors import QueueFull, QueueUnavailable
@@ -21,6 +24,8 @@ TIMEOUT: Final = 10.0
 """How long a reply may take beyond the time a command blocks, s: a half-open connection is given up after this."""
 BULK: Final = 500
 """Jobs in one call of a script."""
+CONNECTIONS: Final = 32
+"""Exchanges under way at a time; the others wait for their turn. Those that block come on top."""
 
 Command = Sequence[Argument | float]
 
@@ -70,12 +75,15 @@ class Call:
 class Broker:
     """A queue's Redis, for one event loop."""
 
-    def __init__(self, url: str, keys: QueueKeys) -> None:
+    def __init__(self, url: str, keys: QueueKeys, scripts: Mapping[str, Script] | None = None) -> None:
         self._url = url
         self._keys = keys
-        self._scripts = load_scripts()
-        # Timeouts are ours: a blocking pop may take longer than any default of the client.
-        self._redis = Redis.from_url(url, socket_timeout=None, socket_connect_timeout=TIMEOUT, protocol=2)
+        self._scripts = scripts or load_scripts()
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        # Timeouts and retries are ours: a blocking pop may take longer than any default of the client.
+        self._redis = Redis.from_url(
+            url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0), max_connections=1 << 16
+        )
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -132,7 +140,7 @@ class Broker:
         """Sleep until there is a wake token, but at most *wait_ms*; then reserve, in the same round trip."""
         own, seconds = self._keys.of("waiter_of", worker), max(wait_ms, 1) / 1000
         pop: Command = ("BLPOP", own, self._keys["wake"], seconds)
-        replies = await self._exchange([pop, reserve.command()], patience=seconds + TIMEOUT)
+        replies = await self._exchange([pop, reserve.command()], blocks_s=seconds)
         return parse_reserved((await self._load_missing([reserve], replies[1:]))[0])
 
     async def rouse(self, worker: str) -> None:
@@ -166,8 +174,9 @@ class Broker:
         call = self._call("reserve_ended", each=[(task,) for task in tasks], count=count, lease_ms=lease_ms)
         return [job_id.decode() for job_id in await self._run(call)]
 
-    async def ack_ended(self, keep_ms: int, job_ids: Sequence[str]) -> None:
-        await self._run(self._call("ack_ended", each=[(job_id,) for job_id in job_ids], keep_ms=keep_ms))
+    async def ack_ended(self, keep_ms: int, jobs: Sequence[tuple[str, int]]) -> None:
+        """Take jobs, given as (id, seq), off the list of ended ones."""
+        await self._run(self._call("ack_ended", each=jobs, keep_ms=keep_ms))
 
     # Plain reads, and the two lists that are waited on.
 
@@ -185,7 +194,7 @@ class Broker:
     async def next_ended(self, waiter: str, wait_ms: int) -> str | None:
         """Wait for the end of a job that *waiter* watches; return its id, or None after *wait_ms*."""
         pop: Command = ("BLPOP", self._keys.of("waiter_of", waiter), wait_ms / 1000)
-        (reply,) = await self._exchange([pop], patience=wait_ms / 1000 + TIMEOUT)
+        (reply,) = await self._exchange([pop], blocks_s=wait_ms / 1000)
         return reply[1].decode() if reply else None
 
     async def last_event(self) -> str:
@@ -195,7 +204,7 @@ class Broker:
     async def read_events(self, after: str, wait_ms: int) -> list[tuple[str, str, tuple[str, ...]]]:
         """Read events after the id *after* as (id, event, job ids), waiting at most *wait_ms* for the first."""
         read: Command = ("XREAD", "COUNT", 1000, "BLOCK", wait_ms, "STREAMS", self._keys["events"], after)
-        (reply,) = await self._exchange([read], patience=wait_ms / 1000 + TIMEOUT)
+        (reply,) = await self._exchange([read], blocks_s=wait_ms / 1000)
         entries = reply[0][1] if reply else []
         return [(key.decode(), fields[1].decode(), tuple(fields[3].decode().split())) for key, fields in entries]
 
@@ -226,6 +235,10 @@ class Broker:
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return [name.decode() for name, until in zip(names[::2], names[1::2], strict=True) if float(until) > now_ms]
 
+    async def leave(self, worker: str) -> None:
+        """Take a worker off the list of those that are alive."""
+        await self._exchange([("ZREM", self._keys["workers"], worker)])
+
     async def ping(self) -> None:
         await self._exchange([("PING",)])
 
@@ -248,43 +261,56 @@ class Broker:
             again = await self._exchange([calls[i].full_command() for i in missing])
             for i, reply in zip(missing, again, strict=True):
                 replies[i] = reply
-        return [_checked(reply) for reply in replies]
+        return replies
 
     async def _run_together(self, calls: Sequence[Call]) -> list[Any]:
         """Run calls in one transaction."""
         load: Command = ("SCRIPT", "LOAD", calls[0].script.body)
         replies = await self._exchange([load, ("MULTI",), *(call.command() for call in calls), ("EXEC",)])
-        return [_checked(reply) for reply in _checked(replies[-1])]
+        return [self._checked(reply) for reply in replies[-1]]
 
-    async def _exchange(self, commands: Sequence[Command], *, patience: float = TIMEOUT) -> list[Any]:
-        """Send *commands* in one write and read their replies, errors among them.
+    async def _exchange(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
+        """Send *commands* in one write and read their replies; those to missing scripts are left for `_load_missing`.
 
         Every command that evq sends may be sent twice, so a connection that turns out to be dead (Redis was restarted)
-        is replaced once without a word. Raise `QueueUnavailable` if Redis cannot be reached or does not answer.
+        is replaced once without a word. Raise `QueueUnavailable` if Redis cannot be reached, does not answer or refuses
+        to work, `QueueFull` if it has no room.
         """
         if not commands:
             return []
-        pool = self._redis.connection_pool
-        for attempt in (1, 2):
-            try:
-                connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # decorated without types
-            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-                raise self._unavailable(error) from error
-            try:
-                async with asyncio.timeout(patience):
-                    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-                    return [await _read(connection) for _ in commands]
-            except (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError) as error:
-                await connection.disconnect(nowait=True)
-                if attempt == 2 or isinstance(error, TimeoutError):
-                    raise self._unavailable(error) from error
-            except BaseException:
-                # Replies may still be under way: nobody else may read them.
-                await connection.disconnect(nowait=True)
-                raise
-            finally:
-                await pool.release(connection)
+        async with nullcontext() if blocks_s else self._turns:
+            for attempt in (1, 2):
+                try:
+                    async with asyncio.timeout(TIMEOUT + (blocks_s or 0)):
+                        replies = await self._send(commands)
+                except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+                    if attempt == 2 or isinstance(error, TimeoutError):
+                        raise self._unavailable(error) from error
+                else:
+                    return [self._checked(reply) for reply in replies]
         raise AssertionError("unreachable")
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        pool = self._redis.connection_pool
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # decorated without types
+        try:
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            return [await _read(connection) for _ in commands]
+        except BaseException:
+            # Replies may still be under way: nobody else may read them.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+
+    def _checked(self, reply: Any) -> Any:
+        if not isinstance(reply, ResponseError) or isinstance(reply, NoScriptError):
+            return reply
+        if isinstance(reply, OutOfMemoryError) or "OOM command not allowed" in str(reply):  # 6.2 wraps it in another
+            raise QueueFull(
+                "Redis has reached its maxmemory and takes no new jobs: let workers drain it, or raise it"
+            ) from reply
+        raise QueueUnavailable(f"Redis at {hide_password(self._url)} refuses to work: {reply}") from reply
 
     def _unavailable(self, error: Exception) -> QueueUnavailable:
         return QueueUnavailable(
@@ -298,14 +324,6 @@ async def _read(connection: Any) -> Any:
         return await connection.read_response()
     except ResponseError as error:
         return error
-
-
-def _checked(reply: Any) -> Any:
-    if isinstance(reply, ResponseError):
-        if str(reply).startswith("OOM") or "OOM command not allowed" in str(reply):
-            raise QueueFull("Redis has reached its maxmemory and takes no new jobs: let workers drain it, or raise it")
-        raise reply
-    return reply
 
 
 def parse_reserved(reply: Any) -> Reserved:

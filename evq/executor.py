@@ -10,7 +10,7 @@ import anyio.to_thread
 import orjson
 
 from evq.context import Context
-from evq.errors import PayloadError, ValidationError
+from evq.errors import LeaseLost, PayloadError, ValidationError
 from evq.job import JobError, ReservedJob
 from evq.task import Task
 
@@ -18,6 +18,10 @@ log = logging.getLogger("evq.executor")
 
 PATIENCE = 5.0
 """How long an interrupted thread has to notice it, s."""
+RESULT_LIMIT = 16 << 20
+"""The largest result, bytes of JSON."""
+TEXT_LIMIT = 20_000
+"""The longest error message, and traceback, characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,12 @@ Outcome = Completed | Retry | Failed | Snoozed
 
 
 async def execute(task: Task, job: ReservedJob, context: Context, limiter: anyio.CapacityLimiter) -> Outcome:
-    """Run *job*'s handler and say what came of it. A cancellation passes through."""
+    """Run *job*'s handler and say what came of it. A cancellation and a lost lease pass through."""
     try:
         return Completed(encode(task, await call(task, decode(task, job), context, limiter)))
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's outcome
+    except LeaseLost:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is its job's outcome
         return judge(task, job, error)
 
 
@@ -81,15 +87,22 @@ async def call(task: Task, payload: dict[str, Any], context: Context, limiter: a
         await asyncio.wait([thread], timeout=PATIENCE)
         if thread.done() and thread.exception() is None:
             return thread.result()
+        thread.cancel()
         raise
 
 
 def encode(task: Task, result: Any) -> bytes:
-    """Encode a handler's result; raise `ValidationError` if it is not JSON."""
+    """Encode a handler's result; raise `ValidationError` if it is not JSON, or too large."""
     try:
-        return orjson.dumps(result)
+        encoded = orjson.dumps(result)
     except TypeError as error:
         raise ValidationError(f"task {task.name} returned what is not JSON: {error}") from error
+    if len(encoded) > RESULT_LIMIT:
+        raise ValidationError(
+            f"task {task.name}: the result has {len(encoded)} bytes and the limit is {RESULT_LIMIT}; "
+            "store the data elsewhere and return where it is"
+        )
+    return encoded
 
 
 def judge(task: Task, job: ReservedJob, error: BaseException) -> Retry | Failed:
@@ -105,4 +118,17 @@ def judge(task: Task, job: ReservedJob, error: BaseException) -> Retry | Failed:
 
 
 def describe(error: BaseException) -> JobError:
-    return JobError(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+    """Put an error in words that can be stored, whatever is in it."""
+    lines = traceback.format_exception(error)
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a handler's class may do anything
+        message = lines[-1].strip()
+    return JobError(type(error).__name__, _storable(message), _storable("".join(lines)))
+
+
+def _storable(text: str) -> str:
+    """Keep both ends of a long text, and nothing that UTF-8 cannot say."""
+    if len(text) > TEXT_LIMIT:
+        text = f"{text[: TEXT_LIMIT // 2]} [...] {text[-TEXT_LIMIT // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -59,6 +59,11 @@ class Heartbeat:
             except QueueUnavailable:
                 # The worker's own loop reports it; leases are extended as soon as Redis is back.
                 pause = SOONEST
+            except Exception:
+                log.exception("a heartbeat failed", extra={"worker": self._worker.id})
+                pause = SOONEST
+        with contextlib.suppress(QueueUnavailable):
+            await self._worker.queue.broker.leave(self._worker.id)
         await self._worker.queue.close()
 
     async def _beat(self) -> float:

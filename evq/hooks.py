@@ -5,7 +5,9 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, cast
 
-from evq.errors import QueueUnavailable
+import anyio
+
+from evq.errors import EvqError
 
 if TYPE_CHECKING:
     from evq.queue import Queue
@@ -15,7 +17,7 @@ log = logging.getLogger("evq.hooks")
 
 BATCH = 10
 LEASE_MS = 30_000
-"""How long a hook may take before another worker runs it again, and how soon a failed one is tried again, ms."""
+"""How long a hook may take, and how soon one that failed, or whose worker died, is run again, ms."""
 PERIOD = 5.0
 """How often to look without being told that a job has ended, s."""
 
@@ -27,45 +29,61 @@ class Hooks:
         self._queue = queue
         self._tasks = [task.name for task in queue.tasks.values() if task.hooks]
         self._look = asyncio.Event()
+        self._stopping = False
 
     def look(self) -> None:
         """Say that jobs may have ended."""
         self._look.set()
 
+    def stop(self) -> None:
+        """End `run` once the hooks that it runs have ended."""
+        self._stopping = True
+        self._look.set()
+
     async def run(self) -> None:
-        """Run hooks as jobs end, until cancelled."""
-        if not self._tasks:
-            return
-        while True:
-            with contextlib.suppress(QueueUnavailable):
-                await self.drain()
+        """Run hooks as jobs end, until stopped."""
+        registered = False
+        while self._tasks and not self._stopping:
+            self._look.clear()
+            # The worker's own loop reports an outage.
+            with contextlib.suppress(EvqError):
+                if not registered:
+                    await self._queue.broker.hook(self._tasks)
+                    registered = True
+            with contextlib.suppress(EvqError):
+                while await self._run_batch() and not self._stopping:
+                    pass
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD):
                     await self._look.wait()
-            self._look.clear()
 
     async def drain(self) -> None:
         """Run the hooks of all jobs that have ended."""
-        if not self._tasks:
-            return
-        broker = self._queue.broker
-        await broker.hook(self._tasks)
-        while job_ids := await broker.reserve_ended(BATCH, LEASE_MS, self._tasks):
-            done = [job_id for job_id in job_ids if await self._run_hook(job_id)]
-            await broker.ack_ended(self._queue.keep_ms, done)
+        while self._tasks and await self._run_batch():
+            pass
 
-    async def _run_hook(self, job_id: str) -> bool:
-        job = await self._queue.get(job_id)
-        if job is None or not job.status.ended:
-            return True
-        hook = self._queue.tasks[job.task].hooks.get(cast("End", job.status.value))
-        if hook is None:
-            return True
+    async def _run_batch(self) -> int:
+        """Run the hooks of some jobs side by side; return of how many."""
+        broker = self._queue.broker
+        job_ids = await broker.reserve_ended(BATCH, LEASE_MS, self._tasks)
+        done: list[tuple[str, int]] = []
+        async with anyio.create_task_group() as group:
+            for job_id in job_ids:
+                group.start_soon(self._run_hook, job_id, done)
+        if done:
+            await broker.ack_ended(self._queue.keep_ms, done)
+        return len(job_ids)
+
+    async def _run_hook(self, job_id: str, done: list[tuple[str, int]]) -> None:
         try:
-            await hook(job)
-        except QueueUnavailable:
-            raise
+            async with asyncio.timeout(LEASE_MS / 1000):
+                job = await self._queue.get(job_id)
+                if job is None or not job.status.ended:
+                    return
+                seq = job.seq
+                if hook := self._queue.tasks[job.task].hooks.get(cast("End", job.status.value)):
+                    await hook(job)
         except Exception:
-            log.exception("a hook failed and will be run again", extra={"job": job_id, "task": job.task})
-            return False
-        return True
+            log.exception("a hook failed and will be run again", extra={"job": job_id})
+        else:
+            done.append((job_id, seq))

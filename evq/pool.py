@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import cast
 
 import anyio
 from anyio.abc import Process, TaskGroup, TaskStatus
@@ -20,6 +21,8 @@ STEADY = 10.0
 """A process that lived this long did not die of its start, s."""
 LONGEST_PAUSE = 30.0
 """The longest pause before a process that keeps dying is started again, s."""
+SLACK = 15.0
+"""How long a process may take to end beyond its grace time before it is killed, s."""
 
 
 class _Member:
@@ -33,25 +36,33 @@ class _Member:
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep a process alive until stopped."""
         pause = 0.5
         try:
-            while not self._stopping.is_set():
+            await self._start()
+            task_status.started()
+            while True:
                 begun = time.monotonic()
-                code = await self._run_process(task_status)
+                code = await self._wait()
                 if self._stopping.is_set():
-                    break
+                    return
                 pause = 0.5 if time.monotonic() - begun > STEADY else min(2 * pause, LONGEST_PAUSE)
                 log.error("a worker process died and is replaced", extra={"exit_code": code, "pause_s": pause})
                 with anyio.move_on_after(pause):
                     await self._stopping.wait()
+                    return
+                await self._start()
         finally:
             self.ended.set()
 
-    async def _run_process(self, task_status: TaskStatus[None]) -> int:
+    async def _start(self) -> None:
         # A session of its own: Ctrl-C in a terminal is the pool's to answer, or jobs would be interrupted twice.
         self._process = await anyio.open_process(
             self._command,
@@ -61,12 +72,16 @@ class _Member:
             env=os.environ | {"EVQ_POOL_PID": str(os.getpid())},
             start_new_session=True,
         )
-        task_status.started()
+        if self._stopping.is_set():  # while it was being started
+            self.stop()
+
+    async def _wait(self) -> int:
+        process = cast("Process", self._process)
         try:
-            return await self._process.wait()
+            return await process.wait()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                process.kill()
             raise
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
@@ -79,7 +94,15 @@ class _Member:
 class WorkerPool:
     """Several worker processes of one queue."""
 
-    def __init__(self, target: str, *, processes: int | None = None, concurrency: int = 1, grace: float = 30.0) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        processes: int | None = None,
+        concurrency: int = 1,
+        grace: float = 30.0,
+        log_level: str = "INFO",
+    ) -> None:
         """Plan a pool for the queue at *target*, `module:attribute`; its processes import it.
 
         *processes* is WORKER_COUNT by default; each runs up to *concurrency* jobs and drains within *grace* s.
@@ -88,7 +111,9 @@ class WorkerPool:
         if self._wanted < 0 or concurrency < 1:
             raise UsageError(f"processes={processes}, concurrency={concurrency}: use 0 or more, and 1 or more")
         options = ["--processes", "1", "--concurrency", str(concurrency), "--grace", str(grace)]
+        options += ["--log-level", log_level]
         self._command = [sys.executable, "-m", "evq", "worker", target, *options]
+        self._grace = grace
         self._members: list[_Member] = []
         self._group: TaskGroup | None = None
         self._stopped = anyio.Event()
@@ -119,9 +144,10 @@ class WorkerPool:
 
     async def scale(self, processes: int) -> None:
         """Start or drain processes until there are so many."""
-        while len(self._members) < processes:
+        staying = self._staying()
+        for _ in range(processes - len(staying)):
             await self.add_worker()
-        await self._drain(len(self._members) - processes)
+        await self._drain(staying[processes:])
 
     async def add_worker(self) -> None:
         """Start one process more."""
@@ -131,13 +157,19 @@ class WorkerPool:
 
     async def remove_worker(self) -> None:
         """Let one process end the jobs that it runs, and end it."""
-        await self._drain(min(1, len(self._members)))
+        await self._drain(self._staying()[-1:])
 
-    async def _drain(self, count: int) -> None:
-        leaving = self._members[len(self._members) - count :]
+    def _staying(self) -> list[_Member]:
+        return [member for member in self._members if not member.stopping]
+
+    async def _drain(self, leaving: Sequence[_Member]) -> None:
         for member in leaving:
             member.stop()
+        with anyio.move_on_after(self._grace + SLACK):
+            for member in leaving:
+                await member.ended.wait()
         for member in leaving:
+            member.stop(signal.SIGKILL)
             await member.ended.wait()
             self._members.remove(member)
 

@@ -40,10 +40,11 @@ def check_url(url: str) -> str:
 
 def hide_password(url: str) -> str:
     """Return *url* fit for messages and logs."""
-    shown, _, secret = url.partition("?")  # options may hold a password, too
-    scheme, _, rest = shown.partition("://")
-    who, at, where = rest.rpartition("@")
-    return f"{scheme}://{who.partition(':')[0]}{':***' if ':' in who else ''}{at}{where}{'?***' if secret else ''}"
+    scheme, slashes, rest = url.partition("://") if "://" in url else ("", "", url)
+    credentials, at, place = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    where, options, _ = place.partition("?")  # options may hold a password, too
+    return f"{scheme}{slashes}{user}{colon and ':***'}{at}{where}{options and '?***'}"
 
 
 def whole(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:

@@ -14,24 +14,27 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import anyio
 
-from evq.broker import Broker, Call, Reply, Reserved
+from evq.broker import BULK, Call, Reply, Reserved
 from evq.context import Context, SyncContext
 from evq.errors import AttemptTimeout, EvqError, JobCancelled, LeaseLost, QueueUnavailable, UsageError
-from evq.executor import Completed, Failed, Outcome, Retry, Snoozed, execute, judge
+from evq.executor import Completed, Outcome, Snoozed, execute, judge
 from evq.heartbeat import Heartbeat
 from evq.hooks import Hooks
 from evq.job import JobProgress, ReservedJob
 from evq.queue import Queue
+from evq.settled import Settled
 
 log = logging.getLogger("evq.worker")
 
 SLEEP_MS = 5_000
 """The longest sleep of an idle worker, so that a lost wake token costs no more than this, ms."""
+PATIENCE = 10.0
+"""How long an interrupted handler has to end before it is left behind, s."""
 
 
 class WorkerStopped(EvqError):  # noqa: N818 - the event is the name
@@ -57,44 +60,6 @@ class Running:
                 self.task.cancel()
 
 
-@dataclass(slots=True)
-class Settled:
-    """Jobs that have been run and not yet been settled in Redis."""
-
-    outcomes: list[tuple[ReservedJob, Outcome]] = field(default_factory=list)
-
-    def calls(self, broker: Broker, keep_ms: int) -> list[tuple[list[ReservedJob], Call]]:
-        """Prepare the calls that settle them, each beside its jobs."""
-        acks: list[tuple[str, int, bytes]] = []
-        fails: list[tuple[str, int, bytes]] = []
-        backoffs: list[tuple[str, int, int, bytes]] = []
-        snoozes: list[tuple[str, int, int]] = []
-        for job, outcome in self.outcomes:
-            match outcome:
-                case Completed(result):
-                    acks.append((job.id, job.fence, result))
-                case Failed(error):
-                    fails.append((job.id, job.fence, error.dump()))
-                case Retry(delay_ms, error):
-                    backoffs.append((job.id, job.fence, delay_ms, error.dump()))
-                case Snoozed():
-                    snoozes.append((job.id, job.fence, 0))
-        by_kind = {kind: [job for job, outcome in self.outcomes if type(outcome) is kind] for kind in _KINDS}
-        calls = []
-        if acks:
-            calls.append((by_kind[Completed], broker.ack_call(keep_ms, acks)))
-        if fails:
-            calls.append((by_kind[Failed], broker.fail_call(keep_ms, fails)))
-        if backoffs:
-            calls.append((by_kind[Retry], broker.backoff_call(keep_ms, backoffs)))
-        if snoozes:
-            calls.append((by_kind[Snoozed], broker.snooze_call(keep_ms, snoozes)))
-        return calls
-
-
-_KINDS: tuple[type, ...] = (Completed, Failed, Retry, Snoozed)
-
-
 class Worker:
     """Runs the jobs of a queue in this process."""
 
@@ -111,10 +76,14 @@ class Worker:
         self.concurrency = concurrency
         self.grace = grace
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        self._running: dict[str, Running] = {}
+        # By id and fence: a lease that was lost here may be given back to us.
+        self._running: dict[tuple[str, int], Running] = {}
         self._settled = Settled()
+        self._changed = asyncio.Event()
         self._more = True
+        self._burst = False
         self._stopping = False
+        self._given_up = False
         self._reachable = True
         self._sleeper: asyncio.Task[None] | None = None
         self._wait_ms: int | None = 0
@@ -123,19 +92,19 @@ class Worker:
 
     async def run(self, *, burst: bool = False) -> None:
         """Run jobs until stopped; with *burst*, until no job waits and none is running here."""
-        self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._limiter = anyio.CapacityLimiter(self.concurrency)
+        self._burst = burst
         log.info("worker started", extra={"worker": self.id, "queue": self.queue.name})
         hooks = Hooks(self.queue)
         with Heartbeat(self):
             async with anyio.create_task_group() as group:
                 group.start_soon(hooks.run)
                 try:
-                    await self._serve(hooks, burst=burst)
+                    await self._serve(hooks)
                 finally:
                     await self._abandon()
-                    group.cancel_scope.cancel()
+                hooks.stop()
             if burst:
                 await hooks.drain()
         log.info("worker stopped", extra={"worker": self.id, "queue": self.queue.name})
@@ -143,12 +112,14 @@ class Worker:
     def stop(self) -> None:
         """Take no more jobs, let the running ones end within the grace time, and return from `run`.
 
-        Call it from the worker's own thread.
+        Call it in the worker's own event loop.
         """
         if not self._stopping:
             self._stopping = True
             self._changed.set()
-            self._loop.call_later(self.grace, self._interrupt_all)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.grace, self._interrupt_all)
+            loop.call_later(self.grace + PATIENCE, self._give_up)
 
     # For the heartbeat, from its thread
 
@@ -168,8 +139,8 @@ class Worker:
             self.call_soon(self._on_lease_word, job_id, fence, word)
 
     def _on_lease_word(self, job_id: str, fence: int, word: Reply) -> None:
-        running = self._running.get(job_id)
-        if running is None or running.job.fence != fence:
+        running = self._running.get((job_id, fence))
+        if running is None:
             return
         if word is Reply.CANCEL:
             running.interrupt(JobCancelled(job_id))
@@ -179,11 +150,14 @@ class Worker:
 
     # The loop
 
-    async def _serve(self, hooks: Hooks, *, burst: bool) -> None:
-        while True:
+    async def _serve(self, hooks: Hooks) -> None:
+        while not self._given_up:
             self._changed.clear()
+            leaving = self._stopping or (self._burst and not self._running)
             try:
                 await self._exchange()
+                if leaving and self._sleeper is not None:
+                    await self.queue.broker.rouse(self.id)  # its last look
             except QueueUnavailable as error:
                 await self._wait_out(error)
                 continue
@@ -191,18 +165,20 @@ class Worker:
             hooks.look()
             if self._settled.outcomes or (self._more and self._room()):
                 continue
-            if self._stopping and not self._running:
-                break
-            if burst and not self._running and not self._more:
-                break
-            self._sleep_if_idle()
+            if leaving and not self._running and self._sleeper is None:
+                return
+            if not leaving:
+                self._sleep_if_idle()
             await self._changed.wait()
-        await self._end_sleep()
+        log.error(
+            "the worker ends without its jobs, which are run again when their leases run out",
+            extra={"worker": self.id, "running": len(self._running), "not_settled": len(self._settled.outcomes)},
+        )
 
     def _room(self) -> int:
         if self._stopping or self._sleeper is not None:
             return 0
-        return self.concurrency - len(self._running)
+        return min(BULK, self.concurrency - len(self._running))
 
     async def _exchange(self) -> None:
         """Settle what has been run, and reserve as much as there is room for, in one round trip."""
@@ -237,7 +213,10 @@ class Worker:
         self._wait_ms = reserved.wait_ms
         self._more = len(reserved.jobs) == asked or reserved.wait_ms == 0
         for job in reserved.jobs:
-            self._start_job(job)
+            if self._stopping:
+                self._settled.outcomes.append((job, Snoozed()))
+            else:
+                self._start_job(job)
 
     # Idle
 
@@ -260,31 +239,19 @@ class Worker:
             self._sleeper = None
             self._changed.set()
 
-    async def _end_sleep(self) -> None:
-        """Wake our own sleeper, so that what it reserves on waking is handed back and not lost for a lease."""
-        sleeper = self._sleeper
-        if sleeper is None:
-            return
-        try:
-            await self.queue.broker.rouse(self.id)
-            await sleeper
-            self._interrupt_all()
-            while self._running:
-                self._changed.clear()
-                await self._changed.wait()
-            await self._exchange()
-        except QueueUnavailable:
-            sleeper.cancel()
-
     async def _abandon(self) -> None:
-        """Leave nothing running behind, should the loop have ended by an error or by cancellation."""
+        """Hand back what still runs, should the loop have ended by an error or by cancellation."""
+        self._stopping = True
         self._interrupt_all()
         tasks = [running.task for running in self._running.values() if running.task]
         if self._sleeper is not None:
             self._sleeper.cancel()
             tasks.append(self._sleeper)
         with anyio.CancelScope(shield=True):
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if tasks:
+                await asyncio.wait(tasks, timeout=0 if self._given_up else PATIENCE)
+            with contextlib.suppress(QueueUnavailable):
+                await self._exchange()
 
     async def _wait_out(self, error: QueueUnavailable) -> None:
         if self._reachable:
@@ -303,7 +270,11 @@ class Worker:
         task = self.queue.tasks[job.task]
 
         async def report(progress: JobProgress) -> None:
-            if await self.queue.broker.progress(job.id, job.fence, progress) is Reply.STALE:
+            try:
+                word = await self.queue.broker.progress(job.id, job.fence, progress)
+            except QueueUnavailable:
+                return  # progress is for onlookers: the job goes on, and the worker's loop reports the outage
+            if word is Reply.STALE:
                 raise LeaseLost(job.id)
 
         context = (Context if task.is_async else SyncContext)(job, report)
@@ -313,7 +284,7 @@ class Worker:
             running.interrupt,
             AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s"),
         )
-        self._running[job.id] = running
+        self._running[job.id, job.fence] = running
         running.task = self._loop.create_task(self._run_job(running))
 
     async def _run_job(self, running: Running) -> None:
@@ -321,14 +292,17 @@ class Worker:
         outcome: Outcome | None
         try:
             outcome = await execute(task, job, running.context, self._limiter)
+        except LeaseLost as lost:
+            outcome, running.context.interruption = None, lost
         except asyncio.CancelledError:
             outcome = None
         if outcome is None or running.context.interruption is not None:
             outcome = self._after_interruption(running, outcome)
         cast("asyncio.TimerHandle", running.timer).cancel()
-        del self._running[job.id]
+        del self._running[job.id, job.fence]
         if outcome is not None:
             self._settled.outcomes.append((job, outcome))
+        self._more = self._more or self._burst
         self._changed.set()
 
     def _after_interruption(self, running: Running, outcome: Outcome | None) -> Outcome | None:
@@ -341,9 +315,16 @@ class Worker:
                 return None
             case AttemptTimeout() | JobCancelled():
                 return judge(self.queue.tasks[job.task], job, reason)
+            case None:
+                by_itself = asyncio.CancelledError("the handler was cancelled from within")
+                return judge(self.queue.tasks[job.task], job, by_itself)
             case _:
                 return Snoozed()
 
     def _interrupt_all(self) -> None:
         for running in list(self._running.values()):
             running.interrupt(WorkerStopped("the worker stops"))
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        self._changed.set()

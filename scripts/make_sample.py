@@ -28,7 +28,7 @@ FAMILY = [("김", "kim"), ("이", "lee"), ("박", "park"), ("최", "choi"), ("�
           ("윤", "yoon"), ("장", "jang"), ("임", "lim"), ("한", "han"), ("오", "oh"), ("남궁", "namgung")]  # fmt: skip
 GIVEN = [("민준", "minjun"), ("서연", "seoyeon"), ("도윤", "doyoon"), ("하은", "haeun"), ("지호", "jiho"),
          ("수빈", "subin"), ("현우", "hyunwoo"), ("예린", "yerin"), ("준서", "junseo"), ("유진", "yujin"),
-         ("태경", "taekyung"), ("다인", "dain"), ("선우", "sunwoo"), ("보라", "bora"), ("한결", "hangyeol")]  # fmt: skip
+         ("태경", "taekyung"), ("다인", "dain"), ("선우", "sunwoo"), ("보라", "bora"), ("결", "gyeol")]  # fmt: skip
 FOREIGN = ["Anna Schmidt", "James O'Neill", "Maria García", "Chen Wei", "Yuki Tanaka", "Linh Nguyen", "Olivier Petit",
            "Priya Nair", "Tom Becker", "Sara Lindqvist"]  # fmt: skip
 DOMAINS = ["example.org", "example.com", "example.net"]

@@ -34,6 +34,6 @@ def main() -> None:
     """Run the command; an error that evq names is one line and exit code 1, wrong usage is 2."""
     try:
         cli()
-    except EvqError as error:
-        click.echo(f"evq: {error}", err=True)
+    except* EvqError as errors:
+        click.echo(f"evq: {errors.exceptions[0]}", err=True)
         sys.exit(1)

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -15,6 +16,9 @@ from evq.pool import WorkerPool
 from evq.queue import Queue
 from evq.settings import worker_count
 from evq.worker import Worker
+
+LEAVE = 5.0
+"""How long the process may take to end once its jobs have, s."""
 
 
 @click.command()
@@ -64,10 +68,14 @@ def load_queue(target: str) -> Queue:
 async def _run(run: Callable[[], Awaitable[None]], drain: Callable[[], None], end: Callable[[], None]) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(_answer_signals, drain, end)
-        if pool_pid := os.environ.get("EVQ_POOL_PID"):
+        if pool_pid := os.environ.pop("EVQ_POOL_PID", None):  # ours, and not that of programs that handlers start
             group.start_soon(_follow, int(pool_pid), drain)
         await run()
         group.cancel_scope.cancel()
+    # A handler that would not stop was left behind, and must not keep the process.
+    timer = threading.Timer(LEAVE, os._exit, [1])
+    timer.daemon = True
+    timer.start()
 
 
 async def _answer_signals(drain: Callable[[], None], end: Callable[[], None]) -> None:

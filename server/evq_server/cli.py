@@ -36,13 +36,14 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     set_up()
     settings = _settings(EVQ_HOST=host, EVQ_PORT=port, WORKER_COUNT=workers)
 
-    async def run() -> int:
+    async def run(work: anyio.CancelScope) -> int:
         async with stack(settings) as running:
-            click.echo(f"evq serves {running.url}/#key={running.key}", err=True)
-            await anyio.sleep_forever()
+            with work:
+                click.echo(f"evq serves {running.url}/#key={running.key}", err=True)
+                await anyio.sleep_forever()
         return 0
 
-    _run(run, when_stopped=0)
+    _run(run)
 
 
 @click.command()
@@ -57,29 +58,31 @@ def demo(once: bool, port: int | None) -> None:
     settings = _settings(EVQ_PORT=port, EVQ_DATA=os.environ.get("EVQ_DATA") or DEMO_DATA)
     console = Console()
     stays = console.is_terminal and not once
-    done = False
 
-    async def run() -> int:
-        nonlocal done
+    async def run(work: anyio.CancelScope) -> int:
+        code = INTERRUPTED
         console.print("starting Redis, workers and the server ...")
-        async with stack(settings) as running:
-            differences = await run_demo(settings, running, console)
-            for difference in differences:
-                click.echo(f"evq: not as expected: {difference}", err=True)
-            done = not differences
-            if stays:
-                console.print("Open the page in a browser. Ctrl-C stops everything.")
-                await anyio.sleep_forever()
-        return 0 if done else 1
+        async with stack(settings, log_level="WARNING") as running:
+            with work:
+                differences = await run_demo(settings, running, console)
+                for difference in differences:
+                    click.echo(f"evq: not as expected: {difference}", err=True)
+                code = 1 if differences else 0
+                if stays:
+                    console.print("Open the page in a browser. Ctrl-C stops everything.")
+                    await anyio.sleep_forever()
+        return code
 
-    _run(run, when_stopped=lambda: 0 if done else INTERRUPTED)
+    _run(run)
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--event", required=True, help="Id of the event, which must exist.")
 @click.option("--server", default="http://127.0.0.1:8000", show_default=True, help="Where `evq serve` runs.")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="As in the API: mode=all-or-nothing, ...")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="As in the API: mode=all-or-nothing, ..."
+)
 def import_file(file: Path, event: str, server: str, options: tuple[str, ...]) -> None:
     """Import the participants of FILE into an event of a running server, and follow it to its end.
 
@@ -89,15 +92,17 @@ def import_file(file: Path, event: str, server: str, options: tuple[str, ...]) -
     settings = _settings()
     console = Console()
 
-    async def run() -> int:
+    async def run(work: anyio.CancelScope) -> int:
         async with Client(server, load_api_key(settings)) as client:
-            job_id = await client.upload(event, file, fields)
-            console.print(f"job {job_id}", highlight=False)
-            last = await show_progress(console, client.follow(job_id))
-            console.print_json(data=last["data"]["result"] or last["data"]["error"] or {})
-            return 0 if last["event"] == "completed" else 1
+            with work:
+                job_id = await client.upload(event, file, fields)
+                console.print(f"job {job_id}", highlight=False)
+                last = await show_progress(console, client.follow(job_id))
+                console.print_json(data=last["data"]["result"] or last["data"]["error"] or {})
+                return 0 if last["event"] == "completed" else 1
+        return INTERRUPTED
 
-    _run(run, when_stopped=INTERRUPTED)
+    _run(run)
 
 
 def _pair(option: str) -> tuple[str, str]:
@@ -113,39 +118,35 @@ def _settings(**chosen: object) -> Settings:
     return Settings.from_env(os.environ | given)
 
 
-def _run(main: Callable[[], Coroutine[Any, Any, int]], *, when_stopped: int | Callable[[], int]) -> None:
-    """Run *main* to its exit code; a signal stops it cleanly, a second one at once."""
-    stopped = False
+def _run(main: Callable[[anyio.CancelScope], Coroutine[Any, Any, int]]) -> None:
+    """Run *main* to its exit code.
+
+    A signal cancels the scope that it is given, within which it works; a second one ends the process at once.
+    """
 
     async def guarded() -> int:
-        code = 0
+        work = anyio.CancelScope()
         async with anyio.create_task_group() as group:
-
-            async def answer_signals() -> None:
-                nonlocal stopped
-                with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                    async for _ in signals:
-                        if stopped:
-                            os._exit(INTERRUPTED)
-                        stopped = True
-                        work.cancel()
-
-            group.start_soon(answer_signals)
-            with anyio.CancelScope() as work:
-                code = await main()
+            group.start_soon(_answer_signals, work)
+            code = await main(work)
             group.cancel_scope.cancel()
         return code
 
     try:
-        code = anyio.run(guarded, backend_options={"use_uvloop": True})
+        sys.exit(anyio.run(guarded, backend_options={"use_uvloop": True}))
     except BaseExceptionGroup as group:
         named = group.subgroup(EvqError)
         if named is None:
             raise
         raise _first(named) from None
-    if stopped:
-        code = when_stopped() if callable(when_stopped) else when_stopped
-    sys.exit(code)
+
+
+async def _answer_signals(work: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            if work.cancel_called:
+                os._exit(INTERRUPTED)
+            work.cancel()
 
 
 def _first(group: BaseExceptionGroup[EvqError]) -> EvqError:
@@ -154,5 +155,3 @@ def _first(group: BaseExceptionGroup[EvqError]) -> EvqError:
         found = found.exceptions[0]
     assert isinstance(found, EvqError)
     return found
-
-

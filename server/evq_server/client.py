@@ -79,7 +79,9 @@ class Client:
         """Yield all participants of an event."""
         after: int | None = 0
         while after is not None:
-            page = await self._ask("GET", f"/api/events/{event_id}/participants", params={"after": after, "limit": 1000})
+            page = await self._ask(
+                "GET", f"/api/events/{event_id}/participants", params={"after": after, "limit": 1000}
+            )
             for item in page["items"]:
                 yield item
             after = page["next"]
@@ -88,7 +90,9 @@ class Client:
         try:
             response = await self._http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise ServerError(f"cannot reach the server at {self.url} ({error!r}): start it with `evq serve`") from error
+            raise ServerError(
+                f"cannot reach the server at {self.url} ({error!r}): start it with `evq serve`"
+            ) from error
         if response.is_error:
             raise ServerError(f"{self.url} answers {response.status_code}: {_detail(response)}")
         answer: dict[str, Any] = response.json()

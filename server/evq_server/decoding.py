@@ -10,7 +10,7 @@ from evq_server.files import whole_file
 # What the organiser may say, and the codec that reads it. Windows writes supersets of the standards, so those are read.
 ENCODINGS = {
     "utf-8": "utf-8",
-    "utf-16": "utf-16",
+    "utf-16": "utf-16-le",  # what Windows means without a byte order mark
     "cp949": "cp949",
     "euc-kr": "cp949",
     "shift_jis": "cp932",
@@ -18,6 +18,7 @@ ENCODINGS = {
     "windows-1252": "cp1252",
 }
 
+_UTF16_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CHUNK = 1 << 20  # bytes
 _MARK = "evq.mark"  # the error handler below
 
@@ -36,14 +37,19 @@ def as_utf8(upload: Path, out: Path, *, encoding: str | None, on_progress: Calla
     in it are damaged on purpose, so that the parser rejects their rows and no others. *on_progress* gets the fraction
     that is done, 0 to 1, after each MiB, and may raise to stop. Raises ValidationError.
     """
-    if encoding is None and _has_utf16_mark(upload):
+    with upload.open("rb") as file:
+        mark = file.read(2)
+    if encoding is None and mark in _UTF16_MARKS:
         encoding = "utf-16"
+    if encoding is None:
+        return _detect(upload, out, on_progress)
+    if encoding not in ENCODINGS:
+        raise ValidationError(f'The encoding "{encoding}" is not known; choose from {", ".join(ENCODINGS)}.')
     if encoding == "utf-8":
         return upload, encoding
-    if encoding is not None:
-        _transcode(upload, out, _codec(encoding), _MARK, on_progress)
-        return out, encoding
-    return _detect(upload, out, on_progress)
+    codec = _UTF16_MARKS.get(mark, ENCODINGS[encoding]) if encoding == "utf-16" else ENCODINGS[encoding]
+    _transcode(upload, out, codec, _MARK, on_progress)
+    return out, encoding
 
 
 def _detect(upload: Path, out: Path, on_progress: Callable[[float], None]) -> tuple[Path, str]:
@@ -68,18 +74,6 @@ def _detect(upload: Path, out: Path, on_progress: Callable[[float], None]) -> tu
             ) from None
         return out, "cp949"
     return upload, "utf-8"
-
-
-def _codec(encoding: str) -> str:
-    try:
-        return ENCODINGS[encoding.lower()]
-    except KeyError:
-        raise ValidationError(f'The encoding "{encoding}" is not known; choose from {", ".join(ENCODINGS)}.') from None
-
-
-def _has_utf16_mark(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
 
 
 def _transcode(upload: Path, out: Path, codec: str, errors: str, on_progress: Callable[[float], None]) -> None:

@@ -12,7 +12,6 @@ import anyio
 import msgspec
 from anyio.to_thread import run_sync
 from rich.console import Console
-from rich.table import Table
 
 from evq_server.client import Client
 from evq_server.database import Database, open_database
@@ -107,20 +106,21 @@ async def _mails(database: Database, job_id: str) -> dict[str, int]:
 def _show(console: Console, settings: Settings, stack: Stack, outcome: Outcome) -> None:
     result, folder = outcome.result, settings.artefacts / outcome.job_id
     reasons = sorted(result.get("reasons", {}).items(), key=lambda item: -item[1])[:COMMON]
-    table = Table.grid(padding=(0, 2))
-    table.add_row("status", outcome.status)
-    table.add_row("processed", f"{result.get('processedCount')}")
-    table.add_row("rejected", f"{result.get('errorCount')}")
-    for code, number in reasons:
-        table.add_row("", f"{number:4} × {TEXTS[code]['en']}")
-    table.add_row("duplicates skipped", f"{result.get('skippedCount')}")
-    table.add_row("tokens", f"{result.get('tokens')}")
-    table.add_row("mails", ", ".join(f"{number} {state}" for state, number in sorted(outcome.mails.items())))
-    table.add_row("error file", str(folder / "errors.csv"))
-    table.add_row("QR archive", str(folder / "qr.zip"))
-    table.add_row("mail folder", settings.smtp_url and "(sent by SMTP)" or str(settings.maildir))
-    table.add_row("page", f"{stack.url}/#key={stack.key}")
-    console.print(table, highlight=False, soft_wrap=True)
+    lines = [
+        ("status", outcome.status),
+        ("processed", result.get("processedCount")),
+        ("rejected", result.get("errorCount")),
+        *(("", f"{number:4} × {TEXTS[code]['en'].partition(':')[0].rstrip('.')}") for code, number in reasons),
+        ("duplicates skipped", result.get("skippedCount")),
+        ("tokens", result.get("tokens")),
+        ("mails", ", ".join(f"{number} {state}" for state, number in sorted(outcome.mails.items()))),
+        ("error file", folder / "errors.csv"),
+        ("QR archive", folder / "qr.zip"),
+        ("mail folder", "(sent by SMTP)" if settings.smtp_url else settings.maildir),
+        ("page", f"{stack.url}/#key={stack.key}"),
+    ]
+    for name, value in lines:
+        console.print(f"{name:20}{value}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _differences(truth: Truth, outcome: Outcome) -> list[str]:

@@ -15,11 +15,9 @@ from anyio.to_thread import run_sync
 from evq import (
     Job,
     JobStatus,
-
     Queue,
     RetryPolicy,
     SyncContext,
-
     ValidationError,
 )
 from evq_server.clock import now_ms
@@ -194,5 +192,3 @@ def _fault(job: Job) -> dict[str, str]:
 def _id_beside(import_id: str, purpose: str) -> str:
     """Derive the id of a job that belongs to an import, so that enqueuing it twice makes one."""
     return import_id[:10] + derive_token(f"{import_id}:{purpose}".encode(), 0)[:16]
-
-

@@ -77,7 +77,7 @@ FIELD_NAMES: Final[dict[str, dict[Language, str]]] = {
 }
 
 
-def text_of(error: RowError, language: Language) -> str:
+def describe(error: RowError, language: Language) -> str:
     """Say what is wrong, for the organiser: the column's name, if it concerns one, and the code's text."""
     text = TEXTS[error.code][language].format_map(error.params)
     if not error.column:

@@ -114,7 +114,7 @@ def settle(conn: sa.Connection, delivery_id: str, fence: int, outcomes: Sequence
             outbox.c.id == sa.bindparam("mail_id"),
             outbox.c.delivery_id == delivery_id,
             outbox.c.delivery_fence == fence,
-            outbox.c.state.in_(["sending", "unsure"]),
+            sa.or_(outbox.c.state == "sending", outbox.c.state == "unsure"),  # executemany takes no IN
         )
         .values(state=sa.bindparam("to"), error=sa.bindparam("reason"), sent_ms=sa.bindparam("at")),
         [
@@ -131,10 +131,10 @@ def settle(conn: sa.Connection, delivery_id: str, fence: int, outcomes: Sequence
 
 def counts(conn: sa.Connection, import_id: str, kind: Kind | None = None) -> dict[State, int]:
     """Count an import's mails by state, those of one kind or of all; states without any are left out."""
-    query = sa.select(outbox.c.state, sa.func.count()).where(outbox.c.import_id == import_id)
+    query = sa.select(outbox.c.state, sa.func.count().label("mails")).where(outbox.c.import_id == import_id)
     if kind is not None:
         query = query.where(outbox.c.kind == kind)
-    return dict(conn.execute(query.group_by(outbox.c.state)).tuples().all())
+    return {row.state: row.mails for row in conn.execute(query.group_by(outbox.c.state))}
 
 
 def resend(conn: sa.Connection, mail_ids: Sequence[int]) -> int:

@@ -241,16 +241,16 @@ def _rows(chunk: Chunk) -> list[Row]:
     for i, number in enumerate(chunk.rows):
         if chunk.first + i not in chunk.superseded:
             attributes = {name: values[i] for name, values in columns.items() if values[i]}
-            rows.append(
-                Row(row=number, email=emails[i], name=names[i], phone=phones[i] or None, attributes=attributes)
-            )
+            rows.append(Row(row=number, email=emails[i], name=names[i], phone=phones[i] or None, attributes=attributes))
     return rows
 
 
 def _full_names(columns: dict[str, list[str]], blank: list[str]) -> list[str]:
     """Join family and given names, in the order of the script that they are written in."""
     pairs = zip(columns.get("family_name", blank), columns.get("given_name", blank), strict=True)
-    return [(f"{given} {family}" if f"{given}{family}".isascii() else f"{family}{given}").strip() for family, given in pairs]
+    return [
+        (f"{given} {family}" if f"{given}{family}".isascii() else f"{family}{given}").strip() for family, given in pairs
+    ]
 
 
 def _refused(spool: SpoolReader, fields: Sequence[str | None], lost: dict[int, Rejection]) -> Iterator[Reject]:

@@ -14,7 +14,7 @@ import orjson
 from evq_ext import Reject, RowError
 from evq_server.columns import ERROR_COLUMN, ROW_COLUMN
 from evq_server.files import whole_file
-from evq_server.messages import Language, text_of
+from evq_server.messages import Language, describe
 
 # A spreadsheet program takes a cell that begins with one of these for a formula (OWASP, CSV Injection).
 _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width
@@ -72,7 +72,7 @@ def write_errors_csv(path: Path, header: Sequence[str], rejects: Iterable[Reject
         writer = csv.writer(text)
         writer.writerow([ROW_COLUMN, ERROR_COLUMN, *map(harmless, header)])
         for reject in rejects:
-            errors = " / ".join(text_of(error, language) for error in reject.errors)
+            errors = " / ".join(describe(error, language) for error in reject.errors)
             writer.writerow([reject.row, harmless(errors), *map(harmless, reject.cells)])
             count += 1
         text.flush()

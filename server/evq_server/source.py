@@ -80,6 +80,7 @@ def prepare(
     stop; nothing is left in *workdir* then. Raises ValidationError, which says what is wrong and what to do.
     """
     canonical = workdir / "canonical.csv"
+    encoding = encoding.lower() if encoding else None
     kind = _kind_of(upload, filename, encoding)
     if kind == "xlsx":
         if encoding is not None:

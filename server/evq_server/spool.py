@@ -1,17 +1,13 @@
 """The spool: accepted rows in columns on disk, between validating and saving.
 
-A file is a head, the column names, frames, and the superseded ordinals. All numbers are little-endian.
+A file is a head and then frames. All numbers are little-endian, uint32 unless said otherwise.
 
-    head         magic, place of the superseded ordinals (uint64); how many rows, superseded ordinals and bytes of names
-                 there are (uint32 each); CRC-32 of all these
-    names        JSON, an array of strings
-    frame        count of rows, length of the body in bytes, CRC-32 of the body (uint32 each), body
-      body       row numbers (uint32 each), then per column:
-        column   count + 1 offsets into the data (uint32 each), data (UTF-8)
-    superseded   ordinals in ascending order (uint32 each)
+    head     magic, place of the last frame (uint64), count of rows, CRC-32 of these
+    frame    count of what is in it, length of its body in bytes, CRC-32 of the body, CRC-32 of these three, body
 
-An *ordinal* is the place of a row among the accepted ones, from 0. One batch of the core is one frame, and no reader or
-writer holds more than one.
+The first frame's body is the column names (a JSON array); the last one's the superseded ordinals, ascending. Each frame
+between them is one batch of the core: its row numbers, and then for every column count + 1 offsets and the UTF-8 text
+that they cut. An *ordinal* is the place of a row among the accepted ones, from 0. Nobody holds more than one frame.
 """
 
 import os
@@ -25,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import orjson
 
@@ -33,13 +29,15 @@ from evq_ext import Batch
 from evq_server.files import whole_file
 
 _MAGIC = b"evqspl\x00\x01"  # the last byte is the format's version
-_HEAD = struct.Struct("<8sQIII")
-_CRC = struct.Struct("<I")
+_HEAD = struct.Struct("<8sQI")
 _FRAME = struct.Struct("<III")
 
 
 class SpoolCorrupt(Exception):  # noqa: N818 - the state is the name
-    """The spool is not what was written; remove it and run the import again."""
+    """The spool is not what was written."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The spool {Path(path).name} is damaged or cut off; run the import again.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,30 +56,26 @@ class SpoolWriter:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.count = 0
         self._columns = tuple(columns)
-        self._names = orjson.dumps(self._columns)
         self._superseded = array("I")
         self._files = ExitStack()
         self._file = self._files.enter_context(whole_file(path))
-        self._file.write(bytes(_HEAD.size + _CRC.size))
-        self._file.write(self._names)
+        self._write_head(last_frame=0)
+        self._write_frame(len(self._columns), orjson.dumps(self._columns))
 
     def append(self, batch: Batch) -> None:
         """Add the accepted rows of one batch, whose columns must be the spool's."""
         self._superseded.extend(batch.superseded)
         if batch.count:
             columns = (part for name in self._columns for part in batch.columns[name])
-            body = b"".join((batch.rows, *columns))
-            self._file.write(_FRAME.pack(batch.count, len(body), zlib.crc32(body)))
-            self._file.write(body)
+            self._write_frame(batch.count, b"".join((batch.rows, *columns)))
             self.count += batch.count
 
     def close(self) -> None:
         """Complete the file and put it in its place."""
-        end = self._file.tell()
-        self._file.write(_uint32s(sorted(self._superseded)))
-        head = _HEAD.pack(_MAGIC, end, self.count, len(self._superseded), len(self._names))
+        last_frame = self._file.tell()
+        self._write_frame(len(self._superseded), _packed(sorted(self._superseded)))
         self._file.seek(0)
-        self._file.write(head + _CRC.pack(zlib.crc32(head)))
+        self._write_head(last_frame)
         self._files.close()
 
     def __enter__(self) -> Self:
@@ -95,35 +89,44 @@ class SpoolWriter:
         else:
             self._files.__exit__(kind, error, trace)
 
+    def _write_head(self, last_frame: int) -> None:
+        self._write_sealed(_HEAD.pack(_MAGIC, last_frame, self.count))
+
+    def _write_frame(self, count: int, body: bytes) -> None:
+        self._write_sealed(_FRAME.pack(count, len(body), zlib.crc32(body)))
+        self._file.write(body)
+
+    def _write_sealed(self, fields: bytes) -> None:
+        self._file.write(fields + _packed([zlib.crc32(fields)]))
+
 
 class SpoolReader:
-    """Read a spool from any row on; raises SpoolCorrupt, now or later, if it is not what was written."""
+    """Read a spool from any row on; raises SpoolCorrupt, at once or at the frame that is not what was written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with path.open("rb") as file:
-            head = _read(file, _HEAD.size, path)
-            magic, self._end, self.count, superseded, names = _HEAD.unpack(head)
-            if magic != _MAGIC or _CRC.unpack(_read(file, _CRC.size, path)) != (zlib.crc32(head),):
-                raise SpoolCorrupt(_says(path))
-            self.columns: tuple[str, ...] = tuple(orjson.loads(_read(file, names, path)))
-            self._frames = file.tell()
-            file.seek(self._end)
-            self._superseded = array("I", _numbers(_read(file, 4 * superseded, path)))
+            magic, self._last_frame, self.count = _read_sealed(file, _HEAD)
+            if magic != _MAGIC:
+                raise SpoolCorrupt(file.name)
+            _, length, crc = _read_sealed(file, _FRAME)
+            self.columns: tuple[str, ...] = tuple(orjson.loads(_read_body(file, length, crc)))
+            self._first_rows = file.tell()
+            file.seek(self._last_frame)
+            _, length, crc = _read_sealed(file, _FRAME)
+            self._superseded = array("I", _unpacked(_read_body(file, length, crc)))
 
     def chunks(self, start: int, size: int) -> Iterator[Chunk]:
         """Yield the rows from ordinal *start* on, at most *size* at a time (fewer at the end of a frame)."""
         first = 0
         with self._path.open("rb") as file:
-            file.seek(self._frames)
-            while file.tell() < self._end:
-                count, length, crc = _FRAME.unpack(_read(file, _FRAME.size, self._path))
+            file.seek(self._first_rows)
+            while file.tell() < self._last_frame:
+                count, length, crc = _read_sealed(file, _FRAME)
                 if first + count <= start:
                     file.seek(length, os.SEEK_CUR)
                 else:
-                    body = _read(file, length, self._path)
-                    if zlib.crc32(body) != crc:
-                        raise SpoolCorrupt(_says(self._path))
+                    body = _read_body(file, length, crc)
                     for low in range(max(start - first, 0), count, size):
                         yield self._chunk(body, first, count, slice(low, min(low + size, count)))
                 first += count
@@ -131,35 +134,38 @@ class SpoolReader:
     def _chunk(self, body: bytes, first: int, count: int, part: slice) -> Chunk:
         """Cut some rows out of a frame."""
         columns = {}
-        at = 4 * count
+        offsets = 4 * count  # where the column's offsets begin; its text follows them
         for name in self.columns:
-            offsets = _numbers(body[at + 4 * part.start : at + 4 * (part.stop + 1)])
-            data = at + 4 * (count + 1)
-            columns[name] = [body[data + low : data + high].decode() for low, high in pairwise(offsets)]
-            at = data + _numbers(body[data - 4 : data])[0]
+            text = offsets + 4 * (count + 1)
+            ends = _unpacked(body[offsets + 4 * part.start : offsets + 4 * (part.stop + 1)])
+            columns[name] = [body[text + low : text + high].decode() for low, high in pairwise(ends)]
+            offsets = text + _unpacked(body[text - 4 : text])[0]
         low, high = (bisect_left(self._superseded, first + edge) for edge in (part.start, part.stop))
         return Chunk(
             first=first + part.start,
-            rows=_numbers(body[4 * part.start : 4 * part.stop]),
+            rows=_unpacked(body[4 * part.start : 4 * part.stop]),
             columns=columns,
             superseded=frozenset(self._superseded[low:high]),
         )
 
 
-def _uint32s(numbers: Sequence[int]) -> bytes:
+def _packed(numbers: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(numbers)}I", *numbers)
 
 
-def _numbers(uint32s: bytes) -> list[int]:
-    return list(struct.unpack(f"<{len(uint32s) // 4}I", uint32s))
+def _unpacked(numbers: bytes) -> list[int]:
+    return list(struct.unpack(f"<{len(numbers) // 4}I", numbers))
 
 
-def _read(file: BinaryIO, length: int, path: Path) -> bytes:
-    data = file.read(length)
-    if len(data) < length:
-        raise SpoolCorrupt(_says(path))
-    return data
+def _read_sealed(file: BinaryIO, fields: struct.Struct) -> tuple[Any, ...]:
+    sealed = file.read(fields.size + 4)
+    if len(sealed) < fields.size + 4 or _packed([zlib.crc32(sealed[:-4])]) != sealed[-4:]:
+        raise SpoolCorrupt(file.name)
+    return fields.unpack(sealed[:-4])
 
 
-def _says(path: Path) -> str:
-    return f"The spool {path.name} is damaged or cut off; run the import again."
+def _read_body(file: BinaryIO, length: int, crc: int) -> bytes:
+    body = file.read(length)
+    if len(body) < length or zlib.crc32(body) != crc:
+        raise SpoolCorrupt(file.name)
+    return body

@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def stack(settings: Settings) -> AsyncIterator[Stack]:
+async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator[Stack]:
     """Start everything, yield how to reach it, and stop everything when the block ends.
 
     Raise `UsageError` if the data folder or the port is taken, `QueueUnavailable` if Redis cannot be reached.
@@ -58,7 +58,7 @@ async def stack(settings: Settings) -> AsyncIterator[Stack]:
         try:
             await jobs.queue.ping()
             await jobs.resubmit_lost()
-            pool = WorkerPool(WORKERS, processes=settings.workers, grace=DRAIN)
+            pool = WorkerPool(WORKERS, processes=settings.workers, grace=DRAIN, log_level=log_level)
             host, port = sock.getsockname()[:2]
             running = Stack(url=f"http://{host}:{port}", key=load_api_key(settings), jobs=jobs, pool=pool)
             async with _running(pool, _Server(_config(settings, database, jobs)), sock):
@@ -135,4 +135,3 @@ def _redis(settings: Settings) -> AbstractContextManager[str]:
     folder = settings.data / "redis"
     folder.mkdir(mode=0o700, exist_ok=True)
     return private_redis(folder)
-

@@ -115,5 +115,3 @@ def fresh_workdir(folder: Path, fence: int) -> Path:
     workdir = folder / str(fence)
     workdir.mkdir()
     return workdir
-
-

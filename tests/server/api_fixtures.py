@@ -1,8 +1,6 @@
 """A real server on a real queue, for the tests of the HTTP side; only the import itself is scripted by each test."""
 
 import socket
-import sys
-import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,17 +12,9 @@ import uvicorn
 
 from evq import Context, Queue, Worker
 from evq.job import NewJob, dump_payload
-
-if "evq_server.jobs" not in sys.modules:
-    try:
-        import evq_server.jobs
-    except ImportError:
-        stub = types.ModuleType("evq_server.jobs")
-        stub.ImportJobs = object
-        sys.modules["evq_server.jobs"] = stub
-
 from evq_server.app import create_app
 from evq_server.database import Database
+from evq_server.jobs import ImportJobs
 from evq_server.schemas import ImportPayload
 from evq_server.settings import Settings, load_api_key
 
@@ -32,10 +22,10 @@ TASK = "import_participants"
 Script = Callable[[Context], Awaitable[Any]]
 
 
-class ScriptedJobs:
+class ScriptedJobs(ImportJobs):
     """Import jobs on a real queue whose handler is whatever the test last put into *script*."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue) -> None:  # the real ones are not wanted here
         self.queue = queue
         self.script: Script = _nothing
 
@@ -46,6 +36,13 @@ class ScriptedJobs:
     async def submit(self, import_id: str, payload: ImportPayload) -> None:
         job = NewJob(task=TASK, payload=dump_payload(TASK, payload.to_wire()), id=import_id)
         await self.queue.enqueue_many([job])
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until the condition holds, at most 5 s."""
+    with anyio.fail_after(5):
+        while not await condition():  # noqa: ASYNC110 - what changes is in another process or thread
+            await anyio.sleep(0.01)
 
 
 async def _nothing(_: Context) -> dict[str, bool]:
@@ -78,6 +75,10 @@ class Server:
         assert answer.status_code == 202, answer.text
         return answer.json()["jobId"]
 
+    async def status(self, job_id: str) -> str:
+        status: str = (await self.client.get(f"/api/jobs/{job_id}")).json()["status"]
+        return status
+
     def files(self) -> list[str]:
         return sorted(path.name for path in self.settings.uploads.iterdir())
 
@@ -99,9 +100,11 @@ async def serve(settings: Settings, database: Database, queue: Queue) -> AsyncIt
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # asyncio switches Nagle's delays off only where the protocol is named
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        # `serve` would do the same between two waits of 0.1 s
+        # `Server.serve` does the same, with waits of 0.1 s
         await server.startup([listener])
         try:
             key = load_api_key(settings)
@@ -109,4 +112,6 @@ async def serve(settings: Settings, database: Database, queue: Queue) -> AsyncIt
             async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as client:
                 yield Server(settings, database, jobs, client, port, key)
         finally:
-            await server.shutdown([listener])
+            for acceptor in server.servers:
+                acceptor.close()
+            await server.lifespan.shutdown()

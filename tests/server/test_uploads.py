@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from api_fixtures import Server, serve
+from api_fixtures import Server, serve, until
+
+from evq import Queue
 from evq_server.database import Database
 from evq_server.imports import get_import, unfinished_imports
 from evq_server.settings import Settings
 from evq_server.uploads import FIELD_LIMIT, clean_filename, remove_abandoned
-
-from evq import Queue
 
 pytestmark = pytest.mark.anyio
 
@@ -34,11 +34,6 @@ async def server(settings: Settings, database: Database, queue: Queue) -> AsyncI
 def imports_of(server: Server) -> int:
     with server.database.read() as connection:
         return len(unfinished_imports(connection))
-
-
-async def chunks(total: int) -> AsyncIterator[bytes]:
-    for start in range(0, total, 50_000):
-        yield b"x" * min(50_000, total - start)
 
 
 async def test_a_raw_body_is_kept_under_its_jobs_id_with_its_hash_and_reaches_the_queue(server: Server) -> None:
@@ -119,12 +114,16 @@ async def test_a_client_that_hangs_up_leaves_nothing(server: Server) -> None:
     stream = await anyio.connect_tcp("127.0.0.1", server.port)
     head = f"POST {IMPORTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\nContent-Length: 500000\r\n\r\n"
     await stream.send(head.encode() + b"x" * 300_000)
-    with anyio.fail_after(5):
-        while not server.files():  # wait until the server has begun
-            await anyio.sleep(0.01)
-        await stream.aclose()
-        while server.files():
-            await anyio.sleep(0.01)
+
+    async def begun() -> bool:
+        return bool(server.files())
+
+    async def gone() -> bool:
+        return not server.files()
+
+    await until(begun)
+    await stream.aclose()
+    await until(gone)
     assert imports_of(server) == 0
 
 
@@ -174,7 +173,11 @@ async def post_form(server: Server, body: bytes) -> httpx.Response:
 
 
 def part(name: str, value: bytes, more: str = "") -> bytes:
-    return b'--limit\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name.encode(), more.encode(), value)
+    return b'--limit\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (
+        name.encode(),
+        more.encode(),
+        value,
+    )
 
 
 FILE = part("file", b"email\n", '; filename="a.csv"')

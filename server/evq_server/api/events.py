@@ -1,7 +1,5 @@
 """Events: they exist before their imports."""
 
-import time
-
 from litestar import get, put
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
@@ -9,6 +7,7 @@ from sqlalchemy import Connection
 
 from evq_server import events
 from evq_server.api import Given
+from evq_server.clock import now_ms
 from evq_server.database import Database
 from evq_server.schemas import EventAnswer, EventBody
 
@@ -24,7 +23,7 @@ def put_event(event_id: FromPath[str], data: JSONBody[EventBody], database: Give
             language=data.language,
             mail_subject=data.mail_subject,
             mail_body=data.mail_body,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=now_ms(),
         )
     return _answer(event)
 

@@ -1,7 +1,6 @@
 """Uploads: a file comes in, an import begins."""
 
 import logging
-import time
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +18,7 @@ from evq_server import imports
 from evq_server.api import Given
 from evq_server.api.answers import links
 from evq_server.api.events import require_event
+from evq_server.clock import now_ms
 from evq_server.database import Database
 from evq_server.jobs import ImportJobs
 from evq_server.schemas import Accepted, ImportMetadata, ImportOptions, ImportPayload
@@ -130,7 +130,7 @@ def _record(database: Database, job_id: str, payload: ImportPayload) -> None:
             mime_type=payload.mime_type,
             options=msgspec.to_builtins(payload.options),
             uploaded_by=payload.metadata.uploaded_by,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=now_ms(),
         )
 
 

@@ -1,0 +1,58 @@
+# evq: `make help` lists what there is to make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench chaos docs constraints clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+setup: $(INSTALLED) ## Create .venv and install everything, the compiled core included
+
+# Installed anew only when something that it depends on has changed, so that a second run needs no network.
+$(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard evq_ext/*.pyx evq_ext/*.pxd)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "evq needs Python 3.11 or newer; choose one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing evq and what it needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools cython
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: setup ## Import a sample of 2,000 participants, live, and show the page
+	@$(BIN)/evq demo
+
+test: setup ## Run all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup ## Check format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Measure the compiled core against its twin, and the queue
+	$(BIN)/python -m benchmarks
+
+chaos: setup ## Run the slow tests: kills, soak, big data  [SEED=n]
+	EVQ_TEST_SEED=$(SEED) $(BIN)/python -m pytest -m slow
+
+docs: setup ## Run every example in the documents
+	$(BIN)/python -m pytest tests/docs
+
+constraints: setup ## Pin what is installed now
+	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip=' | sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## Remove what was built and installed; data folders stay
+	rm -rf $(VENV) build dist *.egg-info evq_ext/*.so evq_ext/_core.c

@@ -1,0 +1,125 @@
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from evq_ext import Column, Reject, RowError, RowParser
+from evq_server.messages import FIELD_NAMES, TEXTS, Language, describe
+from evq_server.report import RejectLog, read_rejects, write_errors_csv
+
+HEADER = ("이름", "이메일")
+BAD_EMAIL = RowError("email", "nowhere", "email_invalid", {"reason": "It must have an @-sign."})
+NO_NAME = RowError("name", "", "name_missing", {})
+TOO_MANY = RowError("", "", "too_many_cells", {"cells": 3, "columns": 2})
+
+REJECTS = [
+    Reject(2, ("", "nowhere"), (NO_NAME, BAD_EMAIL)),
+    Reject(7, ("Lee", "Minsu", "minsu@example.org"), (TOO_MANY,)),
+]
+
+
+def _written(path: Path, rejects: Sequence[Reject], language: Language = "en") -> list[list[str]]:
+    assert write_errors_csv(path, HEADER, rejects, language=language) == len(rejects)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_rejects_are_read_as_they_were_logged(tmp_path: Path) -> None:
+    with RejectLog(tmp_path / "rejects") as log:
+        log.append(REJECTS[:1])
+        log.append(REJECTS[1:])
+    assert list(read_rejects(tmp_path / "rejects")) == REJECTS
+
+
+def test_the_log_counts_rows_and_reasons(tmp_path: Path) -> None:
+    with RejectLog(tmp_path / "rejects") as log:
+        log.append(REJECTS)
+    assert log.count == 2
+    assert log.reasons == {"name_missing": 1, "email_invalid": 1, "too_many_cells": 1}
+
+
+def test_a_log_that_was_not_completed_does_not_appear(tmp_path: Path) -> None:
+    def fail() -> None:
+        with RejectLog(tmp_path / "rejects") as log:
+            log.append(REJECTS)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_has_the_shape_of_the_upload_after_its_own_two_columns(tmp_path: Path) -> None:
+    assert _written(tmp_path / "errors.csv", REJECTS) == [
+        ["_row", "_error", "이름", "이메일"],
+        [
+            "2",
+            "Name: The name is missing. / E-mail: This is not a valid e-mail address: It must have an @-sign.",
+            "",
+            "nowhere",
+        ],
+        [
+            "7",
+            "The row has 3 cells, but there are 2 columns. Put a cell that holds a comma in quotes.",
+            "Lee",
+            "Minsu",
+            "minsu@example.org",
+        ],
+    ]
+
+
+def test_the_report_speaks_korean(tmp_path: Path) -> None:
+    (_, (_, text, *_), _) = _written(tmp_path / "errors.csv", REJECTS, "ko")
+    assert text == ("이름: 이름이 비어 있습니다. / 이메일: 올바른 이메일 주소가 아닙니다. (It must have an @-sign.)")
+
+
+def test_the_report_begins_with_a_byte_order_mark_and_leaves_no_part(tmp_path: Path) -> None:
+    _written(tmp_path / "errors.csv", REJECTS)
+    assert (tmp_path / "errors.csv").read_bytes().startswith(b"\xef\xbb\xbf_row,_error,")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["errors.csv"]
+
+
+@pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"))  # noqa: RUF001 - full width is meant
+def test_a_cell_that_could_be_a_formula_is_text(tmp_path: Path, start: str) -> None:
+    cell = f"{start}HYPERLINK(A1)"
+    error = RowError(cell, "", "text_too_long", {})
+    path = tmp_path / "errors.csv"
+    write_errors_csv(path, (cell,), [Reject(2, (cell, f"a{cell}"), (error,))], language="en")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header, (_, text, first, second) = csv.reader(file)
+    assert header == ["_row", "_error", f"'{cell}"]
+    assert (first, second) == (f"'{cell}", f"a{cell}")
+    assert text.startswith(f"'{start}")
+
+
+def test_every_error_of_the_core_has_a_text_in_both_languages() -> None:
+    rows = [
+        b"\xff,a@example.org,,",
+        b"A,b@example.org,,,,x",
+        b"A,c@example.org,," + b"x" * 33_000,
+        b",,1234,",
+        b"x" * 201 + b",nowhere,," + b"x" * 2_001,
+        b"A,d@example.org,,",
+        b"A,d@example.org,,",
+        b"x" * (2 << 20),
+        b'"A,e@example.org',
+    ]
+    columns = [Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text")]
+    parser = RowParser(columns, duplicates="error")
+    batches = [parser.feed(b"\n".join(rows)), parser.finish()]
+    errors = [error for batch in batches for reject in batch.rejects for error in reject.errors]
+    assert {error.code for error in errors} == TEXTS.keys() - {"duplicate_in_event"}
+    for error in errors:
+        for language in ("en", "ko"):
+            assert "{" not in describe(error, language)
+
+
+def test_both_languages_name_the_same_parameters() -> None:
+    def parameters(text: str) -> set[str | None]:
+        return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+    for texts in (*TEXTS.values(), *FIELD_NAMES.values()):
+        assert texts.keys() == {"en", "ko"}
+        assert parameters(texts["en"]) == parameters(texts["ko"])

@@ -1,0 +1,143 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evq_ext import Batch, Column, ColumnData, RowParser
+from evq_server.spool import Chunk, SpoolCorrupt, SpoolReader, SpoolWriter
+
+COLUMNS = [Column("name", "name"), Column("email", "email"), Column("note", "text")]
+NAMES = [column.name for column in COLUMNS]
+
+
+def _packed(numbers: Sequence[int]) -> bytes:
+    return b"".join(number.to_bytes(4, "little") for number in numbers)
+
+
+def _batch(rows: Sequence[tuple[str, ...]], *, first_row: int = 1, superseded: tuple[int, ...] = ()) -> Batch:
+    columns = {}
+    for place, name in enumerate(NAMES):
+        values = [row[place].encode() for row in rows]
+        ends = [sum(map(len, values[:count])) for count in range(len(values) + 1)]
+        columns[name] = ColumnData(_packed(ends), b"".join(values))
+    return Batch(
+        count=len(rows),
+        rows=_packed(range(first_row, first_row + len(rows))),
+        columns=columns,
+        rejects=(),
+        duplicates=(),
+        superseded=superseded,
+        consumed=0,
+    )
+
+
+def _people(first: int, last: int) -> list[tuple[str, ...]]:
+    return [(f"사람 {number}", f"p{number}@example.org", "" if number % 2 else "비고") for number in range(first, last)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A spool of ten rows in frames of four, none, five and one."""
+    path = tmp_path / "spool"
+    with SpoolWriter(path, NAMES) as spool:
+        spool.append(_batch(_people(0, 4), first_row=2))
+        spool.append(_batch([]))
+        spool.append(_batch(_people(4, 9), first_row=102, superseded=(3, 0)))
+        spool.append(_batch(_people(9, 10), first_row=200, superseded=(7,)))
+    return path
+
+
+def _read(path: Path, start: int, size: int) -> list[Chunk]:
+    return list(SpoolReader(path).chunks(start, size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize("start", range(11))
+def test_reading_from_any_row_gives_all_rows_from_it_on(path: Path, start: int, size: int) -> None:
+    chunks = _read(path, start, size)
+    assert [row for chunk in chunks for row in zip(*chunk.columns.values(), strict=True)] == _people(start, 10)
+    assert all(1 <= len(chunk.rows) <= size for chunk in chunks)
+    assert [chunk.first + place for chunk in chunks for place in range(len(chunk.rows))] == list(range(start, 10))
+    rows = [2, 3, 4, 5, 102, 103, 104, 105, 106, 200]
+    assert [row for chunk in chunks for row in chunk.rows] == rows[start:]
+
+
+def test_a_chunk_names_the_superseded_rows_in_it(path: Path) -> None:
+    assert [sorted(chunk.superseded) for chunk in _read(path, 0, 100)] == [[0, 3], [7], []]
+    assert [sorted(chunk.superseded) for chunk in _read(path, 1, 2)] == [[], [3], [], [7], [], []]
+
+
+def test_count_and_columns_are_known_before_reading(path: Path) -> None:
+    reader = SpoolReader(path)
+    assert (reader.count, reader.columns) == (10, tuple(NAMES))
+
+
+def test_an_empty_spool_has_no_chunks(tmp_path: Path) -> None:
+    with SpoolWriter(tmp_path / "spool", NAMES):
+        pass
+    assert SpoolReader(tmp_path / "spool").count == 0
+    assert _read(tmp_path / "spool", 0, 10) == []
+
+
+def test_a_spool_appears_when_it_is_closed(tmp_path: Path) -> None:
+    spool = SpoolWriter(tmp_path / "spool", NAMES)
+    spool.append(_batch(_people(0, 4)))
+    assert not (tmp_path / "spool").exists()
+    spool.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["spool"]
+
+
+def test_a_failed_writing_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with SpoolWriter(tmp_path / "spool", NAMES) as spool:
+            spool.append(_batch(_people(0, 4)))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_cut_is_noticed(path: Path) -> None:
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(SpoolCorrupt, match="The spool spool is damaged or cut off"):
+            _read(path, 0, 100)
+
+
+def test_every_flipped_bit_is_noticed(path: Path) -> None:
+    content = path.read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(SpoolCorrupt):
+            _read(path, 0, 100)
+
+
+@given(st.lists(st.lists(st.tuples(*[st.text(max_size=20)] * 3), max_size=6), max_size=5), st.integers(0, 30))
+def test_text_comes_back_as_it_went_in(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, ...]]], start: int
+) -> None:
+    path = tmp_path_factory.mktemp("spool") / "spool"
+    with SpoolWriter(path, NAMES) as spool:
+        for batch in batches:
+            spool.append(_batch(batch))
+    rows = [row for chunk in _read(path, start, 4) for row in zip(*chunk.columns.values(), strict=True)]
+    assert rows == [row for batch in batches for row in batch][start:]
+
+
+def test_what_the_core_accepts_is_what_the_spool_gives_back(tmp_path: Path) -> None:
+    parser = RowParser(COLUMNS, skip_records=1, duplicates="update")
+    with SpoolWriter(tmp_path / "spool", NAMES) as spool:
+        spool.append(parser.feed("name,email,note\n김민수,Minsu@example.org,첫째\n,bad,\n".encode()))
+        spool.append(parser.feed("이서연,seoyeon@example.org,둘째\n김민수,minsu@example.org,셋째\n".encode()))
+        spool.append(parser.finish())
+    (chunk, *rest) = _read(tmp_path / "spool", 0, 100)
+    rows = [row for part in (chunk, *rest) for row in part.rows]
+    assert rows == [2, 4, 5]
+    assert chunk.columns["email"][0] == "minsu@example.org"
+    assert chunk.superseded == {0}
