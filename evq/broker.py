@@ -138,7 +138,8 @@ class Broker:
 
     async def sleep(self, worker: str, wait_ms: int, reserve: Call) -> Reserved:
         """Sleep until there is a wake token, but at most *wait_ms*; then reserve, in the same round trip."""
-        own, seconds = self._keys.of("waiter_of", worker), max(wait_ms, 1) / 1000
+        # Redis 6.2 takes 1 ms for 0, and 0 for ever.
+        own, seconds = self._keys.of("waiter_of", worker), max(wait_ms, 2) / 1000
         pop: Command = ("BLPOP", own, self._keys["wake"], seconds)
         replies = await self._exchange([pop, reserve.command()], blocks_s=seconds)
         return parse_reserved((await self._load_missing([reserve], replies[1:]))[0])

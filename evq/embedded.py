@@ -1,6 +1,7 @@
 """A private Redis, started and stopped with the program that needs one, even when that is killed."""
 
 import contextlib
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -15,11 +16,18 @@ from redis.retry import Retry
 from evq.errors import QueueUnavailable
 
 PATIENCE = 30.0
-"""How long Redis may take to start and load its data, s."""
+"""How long Redis may take to start and load its data, or to leave them, s."""
 
-# The guard waits for the end of its standard input, which comes when its owner closes it or dies, however it dies.
-# Redis runs in the background of a shell without job control, where Ctrl-C does not reach it.
-_GUARD = '"$@" & redis=$!; read -r _; kill -TERM "$redis"; wait "$redis"'
+# The guard ends with Redis; and Redis ends with the guard's standard input, which ends when its owner closes it or
+# dies, however it dies. It runs in a session of its own, where Ctrl-C does not reach it.
+_GUARD = """
+exec 3<&0
+"$@" 3<&- & redis=$!
+{ read -r _ <&3; kill -TERM "$redis"; } & watcher=$!
+wait "$redis"; code=$?
+kill "$watcher" 2>/dev/null
+exit "$code"
+"""
 
 
 def find_server() -> str:
@@ -43,22 +51,48 @@ def private_redis(data: Path | None = None, *, server: str | None = None) -> Ite
     With *data* every write is on disk within a second (AOF). Raise `QueueUnavailable` if it does not start.
     """
     # Sockets have short paths (about 100 bytes), data folders may not.
-    with tempfile.TemporaryDirectory(prefix="evq-redis-") as folder:
+    with tempfile.TemporaryDirectory(prefix="evq-redis-") as folder, _locked(data) as lock:
         socket = Path(folder, "redis.sock")
         options = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--save", ""]
         options += ["--daemonize", "no", "--loglevel", "warning", "--logfile", str(Path(data or folder, "redis.log"))]
         options += ["--dir", str(data or folder), "--appendonly", "yes" if data else "no"]
-        with _guarded([server or find_server(), *options]) as guard:
+        with _guarded([server or find_server(), *options], lock) as guard:
             _await_answer(socket, guard, Path(data or folder, "redis.log"))
             yield f"unix://{socket}"
 
 
 @contextlib.contextmanager
-def _guarded(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _locked(data: Path | None) -> Iterator[int]:
+    """Hold the data folder, since two servers that append to one file would destroy it; give the lock's descriptor.
+
+    Redis keeps it open, too: one whose owner was killed holds the folder until its data are on disk.
+    """
+    if data is None:
+        yield subprocess.DEVNULL
+        return
+    data.mkdir(parents=True, exist_ok=True)
+    give_up = time.monotonic() + PATIENCE
+    with (data / "redis.lock").open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > give_up:
+                    raise QueueUnavailable(
+                        f"another Redis uses the data folder {data}: stop its owner first"
+                    ) from error
+                time.sleep(0.1)
+            else:
+                break
+        yield file.fileno()
+
+
+@contextlib.contextmanager
+def _guarded(command: list[str], lock: int) -> Iterator[subprocess.Popen[bytes]]:
     guard = subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "evq-redis", *command],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=lock,  # nothing is written there
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )

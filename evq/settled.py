@@ -6,7 +6,6 @@ from evq.broker import Broker, Call
 from evq.executor import Completed, Failed, Outcome, Retry, Snoozed
 from evq.job import ReservedJob
 
-
 KINDS: tuple[type, ...] = (Completed, Failed, Retry, Snoozed)
 
 

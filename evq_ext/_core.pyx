@@ -16,7 +16,7 @@ from evq_ext.types import Batch, ColumnData, Duplicate, Reject
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from evq_ext._identity cimport Table, find_slot, grow_table, hash_email
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, strlen
 
 if sys.byteorder != "little":
     raise ImportError("The compiled core writes little-endian numbers by copying its own; this machine is big-endian.")
@@ -44,14 +44,11 @@ cdef:
     uint8_t char_class[128]
     uint8_t address_class[256]
     uint8_t plain_bits[8192]           # the BMP: one bit for each character that cleaning leaves alone
-    const char* special_use_tlds[16]
-    size_t special_use_count = 0
-
-SPECIAL_USE_TLDS = [tld.encode() for tld in _tables.SPECIAL_USE_TLDS]  # keeps alive what special_use_tlds points at
+    bytes SPECIAL_USE_TLDS = b"".join([tld.encode() + b"\0" for tld in _tables.SPECIAL_USE_TLDS])
+    const char* special_use_tlds = SPECIAL_USE_TLDS  # words that end with 0, and at last an empty one
 
 
 cdef void fill_tables():
-    global special_use_count
     for code in range(128):
         cleaned = _tables.CLEANING.get(code, chr(code))
         char_class[code] = DROPPED if cleaned is None else SPACE if cleaned == " " else PLAIN
@@ -63,9 +60,6 @@ cdef void fill_tables():
     for first, last in _tables.PLAIN_RANGES:
         for code in range(first, last + 1):
             plain_bits[<size_t>code >> 3] |= <uint8_t>(1 << (code & 7))
-    for tld in SPECIAL_USE_TLDS:
-        special_use_tlds[special_use_count] = tld
-        special_use_count += 1
 
 
 fill_tables()
@@ -213,8 +207,6 @@ cdef Found find_close(Reader* reader, size_t start, uint32_t* lines, size_t* clo
         if at - start > QUOTED_MAX_BYTES:
             return UNREADABLE
         if data[at] == c'"':
-            if at + 1 == reader.length and not reader.last:
-                return INCOMPLETE
             if at + 1 == reader.length or data[at + 1] != c'"':
                 close[0] = at
                 return COMPLETE
@@ -374,10 +366,7 @@ cdef bint certain_email(uint8_t* text, size_t length) noexcept nogil:
         at += 1
     if labels == 0 or not letters or length - start < 2 or not is_label(text + start, length - start):
         return False
-    for at in range(special_use_count):
-        if is_word(text + start, length - start, special_use_tlds[at]):
-            return False
-    return True
+    return not is_special_use(text + start, length - start)
 
 
 cdef inline bint is_label(const uint8_t* label, size_t length) noexcept nogil:
@@ -385,11 +374,13 @@ cdef inline bint is_label(const uint8_t* label, size_t length) noexcept nogil:
     return 0 < length <= LABEL_MAX_CHARS and label[0] != c"-" and label[length - 1] != c"-"
 
 
-cdef inline bint is_word(const uint8_t* text, size_t length, const char* word) noexcept nogil:
-    cdef size_t at = 0
-    while at < length and word[at] == <char>text[at]:
-        at += 1
-    return at == length and word[at] == 0
+cdef inline bint is_special_use(const uint8_t* label, size_t length) noexcept nogil:
+    cdef const char* word = special_use_tlds
+    while word[0] != 0:
+        if strlen(word) == length and memcmp(word, label, length) == 0:
+            return True
+        word += strlen(word) + 1
+    return False
 
 
 cdef bint certain_phone(uint8_t* text, size_t* length) noexcept nogil:
@@ -446,7 +437,7 @@ cdef class RowParser:
     cdef bint keeps_ordinals        # the table holds ordinals (policy "update"), else row numbers
     cdef bint at_start, busy, finished
 
-    def __cinit__(self, columns, *, bytes delimiter not None=b",", skip_records=0, number_by="line", region="KR",
+    def __cinit__(self, columns, *, delimiter=b",", skip_records=0, number_by="line", region="KR",
                   duplicates="skip"):
         self.rules = Rules(columns=tuple(columns), delimiter=delimiter, skip_records=skip_records,
                            number_by=number_by, region=region, duplicates=duplicates)

@@ -118,10 +118,9 @@ def sniff_delimiter(data: bytes) -> bytes:
 
 
 def _regularity(data: bytes, delimiter: bytes) -> int:
-    """Return how many cells stand in records of the commonest width, among the first ones; 0 if that width is 1."""
-    widths = Counter(len(cells) for _, cells in read_records(data, delimiter=delimiter, limit=50) if any(cells))
-    width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
-    return width * count if width > 1 else 0
+    """Return how many cells the records of one width have, among the first 50 records; 0 if nothing is cut."""
+    widths = Counter(len(cells) for _, cells in read_records(data, delimiter=delimiter, limit=50))
+    return max((width * count for width, count in widths.items() if width > 1), default=0)
 
 
 def _read_record(buffer: bytes, start: int, delimiter: bytes, *, last: bool) -> _Extent | None:
@@ -164,11 +163,9 @@ def _find_close(buffer: bytes, at: int, lines: int, *, last: bool) -> int:
     close = _match_end(_QUOTED, buffer, at, at + QUOTED_MAX_BYTES + 2)
     if close - at > QUOTED_MAX_BYTES or lines + _count_line_ends(buffer[at:close]) >= RECORD_MAX_LINES:
         raise _UnreadableError
-    if close + 1 >= len(buffer) and not last:
-        raise _IncompleteError  # no quote yet, or one that may turn out to be doubled
     if close == len(buffer):
-        raise _UnreadableError
-    return close
+        raise _UnreadableError if last else _IncompleteError
+    return close  # if it is the last byte it may be doubled yet; so may the cell go on, and the record is incomplete
 
 
 def _read_line(buffer: bytes, start: int, delimiter: bytes, *, last: bool) -> _Extent | None:

@@ -32,8 +32,13 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; an error that evq names is one line and exit code 1, wrong usage is 2."""
+    failure: BaseException | None = None
     try:
         cli()
-    except* EvqError as errors:
-        click.echo(f"evq: {errors.exceptions[0]}", err=True)
+    except* EvqError as errors:  # task groups raise groups
+        failure = errors
+    if failure is not None:
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        click.echo(f"evq: {failure}", err=True)
         sys.exit(1)

@@ -37,14 +37,14 @@ def worker(target: str, processes: int | None, concurrency: int, grace: float, b
     """
     set_up(log_level)
     queue = load_queue(target)
+    single = Worker(queue, concurrency=concurrency, grace=grace)  # also tells what is wrong before a pool is started
     count = processes or worker_count()
     if count == 1:
-        single = Worker(queue, concurrency=concurrency, grace=grace)
         anyio.run(_run, lambda: single.run(burst=burst), single.stop, lambda: os._exit(1))
     elif burst:
         raise click.UsageError("--burst goes with --processes 1")
     else:
-        pool = WorkerPool(target, processes=count, concurrency=concurrency, grace=grace)
+        pool = WorkerPool(target, processes=count, concurrency=concurrency, grace=grace, log_level=log_level)
         anyio.run(_run, pool.run, pool.stop, pool.kill)
 
 

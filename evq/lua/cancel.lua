@@ -2,7 +2,7 @@
 
   A running job's worker learns of it with its next heartbeat. Whatever the handler does then, the job is not retried.
 
-  KEYS     job_of waiting delayed active parked_of
+  KEYS     job_of waiting delayed parked_of
   ARGV     id       str
            keep_ms  int  how long an ended job is kept
   RETURNS  CANCELLED, REQUESTED, ENDED, NOT_FOUND

@@ -1,6 +1,5 @@
 --[[ promote: let delayed jobs wait for a worker once their time has come.
 
-  KEYS     delayed
   ARGV     limit  int
   RETURNS  ms until the next job is due or the next lease runs out, or -1
   STATE    delayed -> waiting

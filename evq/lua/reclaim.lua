@@ -1,6 +1,5 @@
 --[[ reclaim: take back jobs whose lease ran out.
 
-  KEYS     active
   ARGV     limit    int
            keep_ms  int  how long an ended job is kept
   RETURNS  how many

@@ -2,7 +2,7 @@
 
   A job of a task that the worker does not know is parked, until a worker comes that knows it.
 
-  KEYS     job_of waiting active delayed parked_of parked_tasks
+  KEYS     job_of waiting active parked_of parked_tasks progress_of
   ARGV     worker    str
            count     int  at most so many
            lease_ms  int

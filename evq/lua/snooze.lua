@@ -17,7 +17,7 @@
 -- @include wake_workers
 -- @include emit
 local time = now()
-local words, snoozed, cancelled_now = {}, {}, {}
+local words, snoozed, in_front, cancelled_now = {}, {}, {}, {}
 
 for id, fence, delay_ms in each() do
   local word, key = check_lease(id, fence), job_of .. id
@@ -31,7 +31,7 @@ for id, fence, delay_ms in each() do
       redis.call("HSET", key, "state", "delayed", "due", time + delay_ms)
       snoozed[#snoozed + 1] = id
     else
-      to_waiting(id, tonumber(redis.call("HGET", key, "priority")), true)
+      in_front[#in_front + 1] = id
       snoozed[#snoozed + 1] = id
     end
     redis.call("HINCRBY", key, "seq", 1)
@@ -40,6 +40,10 @@ for id, fence, delay_ms in each() do
   words[#words + 1] = word
 end
 
+-- Each goes before those that are in front, so the first comes last.
+for i = #in_front, 1, -1 do
+  to_waiting(in_front[i], tonumber(redis.call("HGET", job_of .. in_front[i], "priority")), true)
+end
 wake_workers(#snoozed)
 emit("snoozed", snoozed)
 emit("cancelled", cancelled_now)

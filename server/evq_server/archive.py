@@ -71,15 +71,14 @@ def sheets_of(path: Path) -> list[Sheet]:
     with _opened(path) as archive:
         (workbook,) = (part for kind, part in _relations(archive, "").values() if kind.endswith("/officeDocument"))
         relations = _relations(archive, workbook)
-        return [
-            Sheet(
-                name=element.get("name", ""),
-                visible=element.get("state", "visible") == "visible",
-                part=relations[next(value for key, value in element.items() if key.endswith("}id"))][1],
-            )
-            for element in _xml(archive, workbook).iter()
-            if element.tag.endswith("}sheet")
-        ]
+        sheets = []
+        for element in _xml(archive, workbook).iter():
+            if element.tag.endswith("}sheet"):
+                kind, part = relations[next(value for key, value in element.items() if key.endswith("}id"))]
+                if kind.endswith("/worksheet"):  # and not a chart on a sheet of its own
+                    visible = element.get("state", "visible") == "visible"
+                    sheets.append(Sheet(element.get("name", ""), visible, part))
+        return sheets
 
 
 def check_extent(path: Path, sheet: Sheet) -> None:

@@ -149,6 +149,9 @@ class Hub:
                 message = await self._read(job_id)
             except QueueUnavailable:
                 return  # the next refresh tries again
+            except Exception as error:  # noqa: BLE001 - trouble with one job must not end everybody's progress
+                logger.warning("progress cannot be read", extra={"job": job_id, "error": type(error).__name__})
+                return
         seats = self._seats.get(job_id, set())
         if message is None or message.final:
             self._seats.pop(job_id, None)

@@ -45,8 +45,8 @@ class ImportJobs:
 
     def __init__(self, settings: Settings, database: Database, *, redis: str | None = None) -> None:
         self._settings = settings
-        self._database = database
-        self.queue = Queue(QUEUE, redis=redis)
+        self.database = database
+        self.queue = Queue(QUEUE, redis=redis, lease=settings.lease_seconds)
         retry = RetryPolicy(attempts=3, backoff="exponential", delay=2.0, on=BUSY_DATABASE)
         self._import = self.queue.task(name="import-participants", retry=retry)(self.import_participants)
         self._import.on_completed(self._ended)
@@ -78,7 +78,7 @@ class ImportJobs:
             raise ValidationError(f"this is no payload of an import: {error}") from error
         attempt = Attempt(
             settings=self._settings,
-            database=self._database,
+            database=self.database,
             secret=load_secret(self._settings),
             payload=wire,
             context=ctx,
@@ -90,7 +90,7 @@ class ImportJobs:
     def deliver_mail(self, ctx: SyncContext, importId: str) -> dict[str, int]:  # noqa: N803 - the name on the wire
         """Deliver the queued mails of an import."""
         delivered = deliver(
-            self._database,
+            self.database,
             self._transport(),
             LetterWriter(
                 secret=load_secret(self._settings),
@@ -117,9 +117,8 @@ class ImportJobs:
     async def _ended(self, job: Job) -> None:
         await run_sync(self._record_end, job)
         fence = job.record.fence
-        await self._deliver.using(id=_id_beside(job.id, f"deliver:{fence}"), priority=MAIL_PRIORITY).enqueue(
-            importId=job.id
-        )
+        delivery = self._deliver.using(id=delivery_id(job.id, fence), priority=MAIL_PRIORITY)
+        await delivery.enqueue(importId=job.id)
         if job.status is JobStatus.FAILED:
             later = self._remove.using(
                 id=_id_beside(job.id, f"remove:{fence}"), delay=float(self._settings.keep_failed_seconds)
@@ -130,7 +129,7 @@ class ImportJobs:
     def _record_end(self, job: Job) -> None:
         record, status = job.record, job.status
         outcome = record.result if status is JobStatus.COMPLETED else _fault(job)
-        with self._database.begin() as conn:
+        with self.database.begin() as conn:
             row = get_import(conn, job.id)
             if row is None:
                 return
@@ -163,11 +162,11 @@ class ImportJobs:
         return MaildirTransport(self._settings.maildir)
 
     def _unfinished(self) -> list[Import]:
-        with self._database.read() as conn:
+        with self.database.read() as conn:
             return unfinished_imports(conn)
 
     def _reopen(self, import_id: str) -> None:
-        with self._database.begin() as conn:
+        with self.database.begin() as conn:
             reopen(conn, import_id)
 
     def _payload(self, row: Import) -> ImportPayload:
@@ -187,6 +186,11 @@ def _fault(job: Job) -> dict[str, str]:
     if job.status is JobStatus.CANCELLED or error is None:
         return {"type": "JobCancelled", "message": "The import was cancelled."}
     return {"type": error.type, "message": error.message}
+
+
+def delivery_id(import_id: str, fence: int) -> str:
+    """Return the id of the job that delivers the mails of an import that has ended with attempt *fence*."""
+    return _id_beside(import_id, f"deliver:{fence}")
 
 
 def _id_beside(import_id: str, purpose: str) -> str:

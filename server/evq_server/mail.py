@@ -66,8 +66,9 @@ class MaildirTransport:
         self._read: set[str] = set()
 
     def __enter__(self) -> Self:
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in ("tmp", "new", "cur"):
-            (self._path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._path / folder).mkdir(mode=0o700, exist_ok=True)
         self._read = {file.name.partition(":")[0] for file in (self._path / "cur").iterdir()}
         return self
 
@@ -82,7 +83,7 @@ class MaildirTransport:
             return
         draft = self._path / "tmp" / f"{name}.{os.getpid()}"
         with draft.open("wb") as file:
-            file.write(_bytes(message))
+            file.write(_bytes(message, "\n"))
             file.flush()
             os.fsync(file.fileno())
         draft.rename(new)
@@ -127,7 +128,7 @@ class SmtpTransport:
             connection = self._address(message)  # the server had closed the connection that was kept
         reply: bytes | str
         try:
-            code, reply = connection.data(_bytes(message))
+            code, reply = connection.data(_bytes(message, "\r\n"))
         except smtplib.SMTPDataError as error:
             code, reply = error.smtp_code, error.smtp_error
         except OSError as error:
@@ -194,9 +195,10 @@ class SmtpTransport:
         self._connection = None
 
 
-def _bytes(message: EmailMessage) -> bytes:
+def _bytes(message: EmailMessage, linesep: str) -> bytes:
     """Write the letter out; only an address outside ASCII needs what RFC 6532 adds."""
-    return message.as_bytes(policy=SMTP if message["To"].addresses[0].addr_spec.isascii() else SMTPUTF8)
+    policy = SMTP if message["To"].addresses[0].addr_spec.isascii() else SMTPUTF8
+    return message.as_bytes(policy=policy.clone(linesep=linesep))
 
 
 def _status(code: int, reply: bytes | str) -> str:

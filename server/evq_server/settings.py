@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     upload_limit: int = 100 * 1024 * 1024
     keep_failed_seconds: int = 86_400
+    lease_seconds: int = 30
     smtp_url: str | None = None
     mail_from: str = "evq@localhost"
     workers: int = 4
@@ -190,6 +191,7 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "EVQ_PUBLIC_URL": ("public_url", _public_url),
     "EVQ_UPLOAD_LIMIT": ("upload_limit", _integer(1, 2**40)),
     "EVQ_KEEP_FAILED_SECONDS": ("keep_failed_seconds", _integer(0, 10 * 365 * 86_400)),
+    "EVQ_LEASE_SECONDS": ("lease_seconds", _integer(1, 86_400)),
     "EVQ_SMTP_URL": ("smtp_url", _smtp_url),
     "EVQ_MAIL_FROM": ("mail_from", _mail_from),
     "EVQ_SECRET": ("secret", _secret),

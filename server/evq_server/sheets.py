@@ -151,13 +151,7 @@ def _choose(path: Path, name: str | None) -> CalamineSheet:
     for sheet in wanted:
         check_extent(path, sheet)
     workbook = CalamineWorkbook.from_path(path)
-    best, most = workbook.get_sheet_by_name(wanted[0].name), -1
-    if len(wanted) > 1:
-        for sheet in wanted:
-            loaded = workbook.get_sheet_by_name(sheet.name)
-            if (fields := _fields_named(loaded)) > most:
-                best, most = loaded, fields
-    return best
+    return max((workbook.get_sheet_by_name(sheet.name) for sheet in wanted), key=_fields_named)
 
 
 def _fields_named(sheet: CalamineSheet) -> int:

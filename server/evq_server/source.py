@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from evq.errors import ValidationError
-from evq_ext import Column, read_records, sniff_delimiter
+from evq_ext import Column, sniff_delimiter
 from evq_server.columns import lay_out
 from evq_server.decoding import as_utf8
 from evq_server.sheets import convert
@@ -104,12 +104,6 @@ def _described(path: Path, kind: Kind, encoding: str, sheet: str | None, mapping
         head = file.read(_HEAD)
     delimiter = b"," if kind == "xlsx" else sniff_delimiter(head)
     layout = lay_out(head, delimiter=delimiter, mapping=mapping)
-    if size == len(head):
-        rows = read_records(head, delimiter=delimiter, limit=len(head))[layout.skip_records :]
-        if not any(cell.strip() for _, cells in rows for cell in cells):
-            raise ValidationError(
-                "The file has a header but no rows below it. Add the participants and upload it again."
-            )
     return Source(
         kind=kind,
         path=path,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evq_ext import read_records, sniff_delimiter
+from evq_ext import Column, read_records, sniff_delimiter
 from evq_ext._tables import DELIMITERS, QUOTED_MAX_BYTES, RECORD_MAX_BYTES, RECORD_MAX_LINES
 
 if TYPE_CHECKING:
     from tests.ext.conftest import Read
+
+WITH_NOTE = (Column("name", "name"), Column("email", "email"), Column("note", "text"))
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
@@ -86,9 +88,13 @@ def test_a_quote_open_for_a_thousand_lines_is_given_up(read: Read) -> None:
     assert len(reading.rows) == RECORD_MAX_LINES + 1
 
 
-def test_a_quoted_cell_just_below_a_thousand_line_ends_is_read(read: Read) -> None:
-    lines = "\n" * (RECORD_MAX_LINES - 1)
-    assert read(f'"a{lines}b",a@x.kr').columns["name"] == ["a b"]
+@pytest.mark.parametrize(
+    ("lines", "codes"), [(RECORD_MAX_LINES - 1, []), (RECORD_MAX_LINES, [(1, ["unclosed_quote"])])]
+)
+def test_line_ends_count_in_all_quotes_of_a_record_together(read: Read, lines: int, codes: list[Any]) -> None:
+    first, second = "\r\n" * (lines // 2), "\n" * (lines - lines // 2)
+    reading = read(f'"a{first}b",a@x.kr,"{second}"', WITH_NOTE)
+    assert reading.codes == codes
 
 
 @pytest.mark.parametrize(("excess", "codes"), [(0, ["cell_too_long"]), (1, ["unclosed_quote"])])
@@ -135,7 +141,7 @@ def test_a_head_cut_inside_a_character_or_quote_is_still_read() -> None:
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
 def test_the_delimiter_of_the_most_regular_records_is_sniffed(delimiter: bytes) -> None:
-    head = 'Title, with a comma\n이름|메일|소속\n김|a@x.kr|"A, B"\n이|b@x.kr|C; D\n'.encode()
+    head = 'Title, with a comma\n\nNote\nNote\nNote\n이름|메일|소속\n김|a@x.kr|"A, B"\n이|b@x.kr|C; D\n'.encode()
     assert sniff_delimiter(head.replace(b"|", delimiter)) == delimiter
 
 

@@ -94,7 +94,7 @@ def test_a_cell_that_is_not_utf8_is_reported_with_replacements(read: Read) -> No
 
 
 @pytest.mark.parametrize(
-    "bad", [b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xea\xb0", b"\xb0"]
+    "bad", [b"\xc0\xaf", b"\xc1\xa9", b"\xe0\x80\xa9", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xea\xb0", b"\xb0"]
 )
 def test_overlong_surrogate_and_cut_sequences_are_not_utf8(read: Read, bad: bytes) -> None:
     assert read(b"a" + bad + b",a@x.kr").codes == [(1, ["bad_bytes"])]

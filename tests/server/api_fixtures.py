@@ -76,8 +76,7 @@ class Server:
         return answer.json()["jobId"]
 
     async def status(self, job_id: str) -> str:
-        status: str = (await self.client.get(f"/api/jobs/{job_id}")).json()["status"]
-        return status
+        return str((await self.client.get(f"/api/jobs/{job_id}")).json()["status"])
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.settings.uploads.iterdir())

@@ -85,9 +85,9 @@ OPEN = ["/", "/static/app.js", "/healthz"]
 
 
 async def test_without_the_key_everything_but_health_tickets_and_the_page_is_401(server: Server) -> None:
-    for header in ("", "Bearer wrong", f"Basic {server.key}", server.key, "Bearer", "Bearer ключ".encode()):
+    for header in ("", "Bearer wrong", f"Basic {server.key}", server.key, "Bearer", "Bearer ключ"):
         for method, path in CLOSED:
-            answer = await server.client.request(method, path, headers={"Authorization": header})
+            answer = await server.client.request(method, path, headers={b"Authorization": header.encode()})
             assert_problem(answer, 401)
             assert answer.headers["www-authenticate"] == "Bearer"
     for path in OPEN:
@@ -316,7 +316,9 @@ async def test_an_unknown_import_is_a_404_everywhere(server: Server, job_id: str
 
 async def test_participants_come_in_pages_each_once(server: Server) -> None:
     tokens = save(server, await server.upload(), 5)
-    url, found, after = "/api/events/gala/participants", [], 0
+    url = "/api/events/gala/participants"
+    found: list[dict[str, Any]] = []
+    after: int | None = 0
     while after is not None:
         page = (await server.client.get(url, params={"after": after, "limit": 2})).json()
         found += page["items"]

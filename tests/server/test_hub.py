@@ -177,12 +177,15 @@ class Source:
         self.messages: dict[str, Message] = {}
         self.reads = 0
         self.down = False
+        self.broken = ""
         self._send, self._receive = anyio.create_memory_object_stream[Event](100)
 
     async def read(self, job_id: str) -> Message | None:
         self.reads += 1
         if self.down:
             raise QueueUnavailable("down")
+        if job_id == self.broken:
+            raise RuntimeError("broken")
         return self.messages.get(job_id)
 
     async def hints(self) -> AsyncIterator[Event]:
@@ -237,7 +240,7 @@ async def test_a_burst_of_hints_costs_few_reads_and_shows_the_newest(running: tu
 
 
 async def test_after_an_outage_everybody_gets_a_fresh_snapshot(
-    running: tuple[Hub, Source], monkeypatch: pytest.MonkeyPatch
+    running: tuple[Hub, Source],
 ) -> None:
     hub, source = running
     source.messages["a"] = message(1)
@@ -264,6 +267,20 @@ async def test_a_lost_hint_costs_only_the_refresh_time(monkeypatch: pytest.Monke
                 source.messages["a"] = message(2)
                 assert await next_text(seat) == "2"
             tasks.cancel_scope.cancel()
+
+
+async def test_trouble_with_one_job_does_not_end_the_others_progress(
+    running: tuple[Hub, Source], caplog: pytest.LogCaptureFixture
+) -> None:
+    hub, source = running
+    source.broken = "a"
+    source.messages["b"] = message(1)
+    with hub.seat("a", after=-1), hub.seat("b", after=-1) as seat:
+        assert await next_text(seat) == "1"
+        source.messages["b"] = message(2)
+        source.hint("b")
+        assert await next_text(seat) == "2"
+    assert "progress cannot be read" in caplog.text
 
 
 async def test_who_leaves_is_forgotten_and_who_stays_is_served(running: tuple[Hub, Source]) -> None:

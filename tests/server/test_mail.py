@@ -74,7 +74,7 @@ class Mailbox:
 def hang_up(server: smtp.SMTP) -> str:
     assert isinstance(server.transport, asyncio.Transport)
     server.transport.abort()
-    return "250 nobody hears this"
+    return "451 nobody hears this"
 
 
 @contextmanager
@@ -106,6 +106,7 @@ def test_a_letter_lies_new_in_the_maildir_and_nothing_in_tmp(tmp_path: Path) -> 
         transport.send(letter())
     (file,) = (tmp_path / "mail" / "new").iterdir()
     assert message_from_bytes(file.read_bytes(), policy=default)["Subject"] == "입장권"
+    assert b"\r" not in file.read_bytes()  # a maildir's files are text files
     assert list((tmp_path / "mail" / "tmp").iterdir()) == []
     assert stat.S_IMODE((tmp_path / "mail").stat().st_mode) == 0o700
 
@@ -150,7 +151,7 @@ def test_letters_go_over_one_connection(mailbox: Mailbox, port: int) -> None:
     assert content.isascii()
     received = message_from_bytes(content, policy=default)
     assert received["Subject"] == "입장권"
-    assert received.get_content() == "안녕하세요\n.a line that begins with a dot\n"
+    assert received.get_content() == "안녕하세요\r\n.a line that begins with a dot\r\n"
 
 
 def test_a_refused_recipient_is_refused_and_the_next_is_served(mailbox: Mailbox, port: int) -> None:

@@ -338,6 +338,7 @@ def test_an_import_pages_over_whom_it_created_and_updated(database: Database, st
         first = participants_of_import(conn, "B", limit=2)
         rest = participants_of_import(conn, "B", first[-1].id, limit=2)
         assert count_participants_of_import(conn, "B") == 3
+        assert count_participants_of_import(conn, "A") == 3  # an update takes nobody away from their import
     assert [it.email for it in first + rest] == ["guest1@example.org", "guest3@example.org", "guest4@example.org"]
 
 

@@ -68,13 +68,13 @@ def test_an_empty_value_counts_as_not_given() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("EVQ_PORT", "0"),
+        ("EVQ_PORT", "-1"),
         ("EVQ_PORT", "65536"),
         ("EVQ_PORT", "80a"),
         ("EVQ_PORT", "٨٠"),
         ("EVQ_UPLOAD_LIMIT", "100MB"),
         ("EVQ_KEEP_FAILED_SECONDS", "-1"),
-        ("WORKER_COUNT", "0"),
+        ("WORKER_COUNT", "257"),
         ("EVQ_SECRET", "short"),
         ("EVQ_API_KEY", "short"),
         ("EVQ_PUBLIC_URL", "events.example.org"),

@@ -140,6 +140,10 @@ def test_text_of_no_known_encoding_names_the_first_wrong_lines(refusal: Callable
     )
 
 
+def test_a_wrong_line_is_counted_from_the_beginning_of_the_file(refusal: Callable[..., str]) -> None:
+    assert "wrong at line 100,001)" in refusal(b"A,a@example.org\n" * 100_000 + b"\xff\xff\n")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
 def test_wrong_bytes_in_an_encoding_that_was_said_reject_their_row_only(given: Prepare, encoding: str) -> None:
     rows = ["이름,이메일".encode(encoding), b"\xff\xff,a@example.org", "김민수,b@example.org".encode(encoding)]
@@ -178,8 +182,6 @@ def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
         (b"\xef\xbb\xbf", "The file is empty"),
         (b"\r\n \r\n", "The file is empty"),
         (b",,\n,,\n", "The file is empty"),
-        (b"name,email\n", "The file has a header but no rows below it"),
-        (b"name,email\n,\n \n", "The file has a header but no rows below it"),
     ],
 )
 def test_what_is_not_a_list_is_called_what_it_is(refusal: Callable[..., str], content: bytes, kind: str) -> None:
@@ -269,6 +271,11 @@ def test_a_mapping_wins_over_recognition(given: Prepare) -> None:
     assert source.columns == (None, Column("email (2)", "text"), EMAIL, Column("size", "text"))
 
 
+def test_a_field_whose_column_is_left_out_goes_to_the_next_one_of_that_name(given: Prepare) -> None:
+    source = given("이메일,메일\nold@example.org,new@example.org\n".encode(), mapping={"이메일": ""})
+    assert source.columns == (None, EMAIL)
+
+
 def test_a_mapping_finds_a_header_that_recognition_does_not(given: Prepare) -> None:
     source = given(b"Spring 2026,\nWer,Wohin\nA,a@example.org\n", mapping={"Wer": "name", " Wohin ": "email"})
     assert (source.header, source.columns, source.skip_records) == (("Wer", "Wohin"), (NAME, EMAIL), 2)
@@ -299,7 +306,8 @@ def test_the_columns_that_the_error_report_adds_are_ignored(given: Prepare) -> N
 @pytest.mark.parametrize("codec", ["utf-8", "cp949"])
 def test_progress_rises_to_one(given: Prepare, codec: str) -> None:
     seen: list[float] = []
-    given(("name,email\n" + "김민수,minsu@example.org\n" * 100_000).encode(codec), on_progress=seen.append)
+    rows = "Minsu,minsu@example.org\n" * 70_000 + "김민수,minsu@example.org\n" * 30_000
+    given(f"name,email\n{rows}".encode(codec), on_progress=seen.append)
     assert len(seen) > 1
     assert seen == sorted(seen)
     assert seen[-1] == 1.0

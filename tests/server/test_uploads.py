@@ -154,7 +154,7 @@ async def test_a_queue_that_is_down_is_a_503_and_leaves_nothing(settings: Settin
 )
 async def test_wrong_options_are_refused_by_name(server: Server, params: dict[str, str], named: str) -> None:
     for sent in ({"params": params, "content": b"email\n"}, {"data": params, "files": {"file": ("a.csv", b"email\n")}}):
-        answer = await server.client.post(IMPORTS, **sent)  # type: ignore[arg-type]
+        answer = await server.client.post(IMPORTS, **sent)
         assert answer.status_code == 400
         assert named in answer.json()["detail"]
     assert server.files() == []

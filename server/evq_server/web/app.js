@@ -8,7 +8,7 @@ import { duration, language, number, size, text, toggleLanguage, translate } fro
 const ERRORS_SHOWN = 10;
 const ERRORS_READ = 64 * 1024; // bytes of a file that may be large
 const PEOPLE_SHOWN = 10;
-const FIGURES = ["processedCount", "inserted", "updated", "skipped", "errorCount", "tokens", "emailsSent"];
+const FIGURES = ["insertedCount", "updatedCount", "skippedCount", "errorCount", "tokens", "emailsSent"];
 
 const $ = (id) => document.getElementById(id);
 const state = { event: null, file: null, job: null, frame: null, cancelling: null, unwatch: () => {}, people: null };
@@ -156,7 +156,6 @@ async function startImport() {
   $("send").disabled = true;
   $("upload-card").hidden = true;
   showJobCard();
-  $("cancel").hidden = true;
   const path = `/api/events/${encodeURIComponent(state.event.id)}/imports?${query}`;
   try {
     const { jobId } = await upload(path, state.file, (part) => {
@@ -194,7 +193,8 @@ function showJobCard() {
   $("job-status").textContent = text("uploading");
   $("percent").textContent = "0 %";
   $("bar").value = 0;
-  $("step").textContent = $("detail").textContent = "";
+  $("detail").textContent = "";
+  $("job-actions").hidden = true;
   for (const step of $("steps").children) step.className = "";
   for (const step of $("steps").children) step.removeAttribute("aria-current");
 }
@@ -210,6 +210,7 @@ function watchJob(id) {
     onFrame: (frame) => attempt(() => showFrame(frame)),
     onLost: async () => {
       $("detail").textContent = text("reconnecting");
+      $("job-actions").hidden = false;
       await tryKey().catch((error) => error.status === 401 && askKey(text("keyWrong"))); // refused looks like broken
     },
     onUnknown: () => notice(text("jobGone")),
@@ -227,7 +228,7 @@ function showFrame(frame) {
   const live = frame.event === "progress";
   $("job-status").textContent = text(frame.status);
   $("job-status").className = `badge ${frame.status}`;
-  $("cancel").hidden = !live;
+  $("job-actions").hidden = !live;
   $("cancel").disabled = state.cancelling === frame.job;
   showProgress(live ? frame.data : frame.data.progress, frame.status);
   if (!live) return showResult(frame);
@@ -244,8 +245,6 @@ function showProgress(progress, status) {
     if (index === done && status === "processing") step.setAttribute("aria-current", "step");
     else step.removeAttribute("aria-current");
   });
-  const rows = status === "processing" && /([\d,]+) of ([\d,]+)/.exec(progress.currentStep);
-  $("step").textContent = rows ? text("rows", { done: rows[1], all: rows[2] }) : "";
   const left = status === "processing" ? progress.estimatedTimeRemaining : null;
   if (state.cancelling === state.job) $("detail").textContent = status === "processing" ? text("cancelling") : "";
   else $("detail").textContent = left === null ? "" : text("remaining", { time: duration(left) });
@@ -275,8 +274,8 @@ async function showResult(frame) {
   $("result-card").hidden = false;
   $("result-message").textContent = resultMessage(frame.status, result, error);
   $("figures").replaceChildren(...figures(result));
-  $("replay").hidden = frame.status !== "failed";
-  $("get-qr").hidden = !count(result?.tokens);
+  $("replay").hidden = frame.status !== "failed" || error.type === "ValidationError"; // the same file would fail again
+  $("get-qr").hidden = !result?.tokens;
   $("get-errors").hidden = $("errors").hidden = true;
   $("result-card").focus({ preventScroll: true });
   await Promise.all([showErrors(frame.job), showPeople()]);
@@ -285,19 +284,17 @@ async function showResult(frame) {
 function resultMessage(status, result, error) {
   if (status === "failed") return error.message;
   if (status === "cancelled") return text("saidCancelled");
-  if (result?.dryRun) return text("saidDryRun");
-  return text(result?.success === false ? "saidUnsuccessful" : "saidCompleted");
+  return text(result.dryRun ? "saidDryRun" : "saidCompleted");
 }
 
-const count = (value) => (Array.isArray(value) ? value.length : (value ?? 0));
-
 function figures(result) {
-  return FIGURES.filter((name) => result?.[name] !== undefined).map((name) => {
+  if (!result) return [];
+  return FIGURES.map((name) => {
     const box = document.createElement("div");
-    box.classList.toggle("bad", name === "errorCount" && count(result[name]) > 0);
+    box.classList.toggle("bad", name === "errorCount" && result[name] > 0);
     box.append(
       Object.assign(document.createElement("dt"), { textContent: text(name) }),
-      Object.assign(document.createElement("dd"), { textContent: number(count(result[name])) }),
+      Object.assign(document.createElement("dd"), { textContent: number(result[name]) }),
     );
     return box;
   });
@@ -312,14 +309,14 @@ async function showErrors(job) {
     throw error;
   }
   $("get-errors").hidden = false;
-  const [header, ...rows] = records;
+  const [header, ...rows] = records; // row number, reason, then the cells as uploaded
   if (!rows.length) return;
   $("errors").hidden = false;
   $("errors-title").textContent = text("firstErrors", { n: number(rows.length) });
   const [head, body] = $("errors").querySelectorAll("thead, tbody");
-  head.replaceChildren(tableRow(header, "th"));
+  head.replaceChildren(tableRow([text("row"), text("reason"), ...header.slice(2)], "th"));
   body.replaceChildren(...rows.map((cells) => tableRow(cells, "td")));
-  for (const row of body.rows) row.cells[1]?.classList.add("why"); // row number, reason, then the cells as uploaded
+  for (const row of body.rows) row.cells[1].className = "why";
 }
 
 function tableRow(cells, kind) {

@@ -1,0 +1,80 @@
+"""The durable list of ended jobs: reserve_ended and ack_ended."""
+
+import pytest
+from lua_bench import KEEP_MS, Bench
+
+pytestmark = pytest.mark.anyio
+
+HOOK_MS = 30_000
+
+
+async def end_one(lua: Bench, task: str = "send") -> str:
+    job = await lua.start(task, hooked=True)
+    await lua.ack(job)
+    return job.id
+
+
+def seq(lua: Bench, job_id: str) -> int:
+    return int(lua.record(job_id)["seq"])
+
+
+async def test_an_ended_job_comes_again_until_its_hooks_have_run(lua: Bench) -> None:
+    job_id = await end_one(lua)
+    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == [job_id]
+    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == []
+    lua.later(HOOK_MS)
+    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == [job_id]
+    await lua.broker.ack_ended(KEEP_MS, [(job_id, seq(lua, job_id))])
+    lua.later(HOOK_MS)
+    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == []
+
+
+async def test_a_job_is_kept_until_its_hooks_have_run_and_expires_after(lua: Bench) -> None:
+    job_id = await end_one(lua)
+    assert lua.redis.pttl(lua.key("job_of", job_id)) == -1
+    await lua.broker.ack_ended(KEEP_MS, [(job_id, seq(lua, job_id))])
+    assert 0 < lua.redis.pttl(lua.key("job_of", job_id)) <= KEEP_MS
+
+
+async def test_a_worker_leaves_the_hooks_of_unknown_tasks_to_others_at_once(lua: Bench) -> None:
+    strange = [await end_one(lua, "strange") for _ in range(3)]
+    known = await end_one(lua)
+    # Those it does not know go behind, so they keep the others from nobody.
+    taken: list[str] = []
+    for _ in range(3):
+        lua.later(1)
+        taken += await lua.broker.reserve_ended(2, HOOK_MS, ["send"])
+    assert taken == [known]
+    assert sorted(await lua.broker.reserve_ended(10, HOOK_MS, ["strange"])) == sorted(strange)
+
+
+async def test_hooks_that_ran_before_a_replay_do_not_take_away_those_of_the_next_end(lua: Bench) -> None:
+    job = await lua.start(hooked=True)
+    await lua.fail(job)
+    (job_id,) = await lua.broker.reserve_ended(10, HOOK_MS, ["send"])
+    seen = seq(lua, job_id)
+    await lua.broker.replay(job_id)
+    await lua.broker.ack_ended(KEEP_MS, [(job_id, seen)])
+    assert lua.redis.pttl(lua.key("job_of", job_id)) == -1
+    await lua.ack(await lua.reserve())
+    await lua.broker.ack_ended(KEEP_MS, [(job_id, seen)])
+    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == [job_id]
+
+
+async def test_an_ended_id_without_a_record_is_dropped(lua: Bench) -> None:
+    job_id = await end_one(lua)
+    lua.redis.delete(lua.key("job_of", job_id))
+    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == []
+    assert lua.members("ended") == []
+
+
+async def test_a_task_without_hooks_leaves_nothing_on_the_list(lua: Bench) -> None:
+    await lua.ack(await lua.start())
+    assert lua.members("ended") == []
+
+
+async def test_a_worker_makes_hooks_known_for_jobs_enqueued_by_programs_that_do_not_have_them(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.broker.hook(["send"])
+    await lua.ack(job)
+    assert lua.members("ended") == [job.id]

@@ -1,0 +1,30 @@
+import orjson
+import pytest
+from lua_bench import Bench
+
+from evq import JobProgress, Reply
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_progress_is_stored_with_a_higher_sequence_number(lua: Bench) -> None:
+    job = await lua.start()
+    before = int(lua.record(job.id)["seq"])
+    progress = JobProgress(percentage=25, current_step="parse", total_steps=5, completed_steps=1)
+    assert await lua.broker.progress(job.id, job.fence, progress) is Reply.OK
+    assert int(lua.record(job.id)["seq"]) == before + 1
+    assert orjson.loads(lua.redis.get(lua.key("progress_of", job.id))) == {
+        "percentage": 25,
+        "currentStep": "parse",
+        "totalSteps": 5,
+        "completedSteps": 1,
+        "estimatedTimeRemaining": None,
+    }
+    assert lua.events()[-1] == ("progress", [job.id])
+
+
+async def test_progress_after_the_end_is_ignored(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.ack(job)
+    assert await lua.progress(job) is Reply.REPEATED
+    assert lua.redis.get(lua.key("progress_of", job.id)) is None

@@ -1,0 +1,48 @@
+import pytest
+from lua_bench import KEEP_MS, Bench
+
+from evq import Reply
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_failed_job_runs_again_with_all_its_attempts_and_a_higher_fence(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.progress(job, 80)
+    await lua.fail(job)
+    assert await lua.broker.replay(job.id) is Reply.OK
+    record = lua.record(job.id)
+    assert record["state"] == "waiting"
+    assert not record.keys() & {"failures", "error", "ended", "settled", "cancel"}
+    assert lua.redis.pttl(lua.key("job_of", job.id)) == -1
+    assert lua.members("failed") == []
+    assert lua.events()[-1] == ("replayed", [job.id])
+    again = await lua.reserve()
+    assert (again.fence, again.attempt, again.progress) == (job.fence + 1, 1, None)
+    assert await lua.ack(job) is Reply.STALE
+    assert await lua.ack(again) is Reply.OK
+
+
+async def test_a_cancelled_job_runs_again_and_is_not_cancelled_once_more(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.cancel(job.id)
+    await lua.fail(job)
+    assert await lua.broker.replay(job.id) is Reply.OK
+    assert await lua.extend(await lua.reserve()) is Reply.OK
+    assert lua.members("cancelled") == []
+
+
+async def test_only_jobs_that_ended_without_success_are_replayed(lua: Bench) -> None:
+    job = await lua.start()
+    assert await lua.broker.replay(job.id) is Reply.NOT_ENDED
+    await lua.ack(job)
+    assert await lua.broker.replay(job.id) is Reply.COMPLETED
+    assert await lua.broker.replay("0" * 26) is Reply.NOT_FOUND
+
+
+async def test_a_replayed_job_does_not_run_the_hooks_of_its_earlier_end(lua: Bench) -> None:
+    job = await lua.start(hooked=True)
+    await lua.fail(job)
+    await lua.broker.replay(job.id)
+    assert lua.members("ended") == []
+    assert await lua.broker.reserve_ended(10, KEEP_MS, ["send"]) == []

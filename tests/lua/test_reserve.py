@@ -1,0 +1,130 @@
+import pytest
+from lua_bench import LEASE_MS, Bench
+
+from evq import NewJob
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_oldest_comes_first_among_equals(lua: Bench) -> None:
+    ids = [await lua.enqueue() for _ in range(3)]
+    assert [(await lua.reserve()).id for _ in ids] == ids
+
+
+async def test_a_lower_priority_number_comes_first(lua: Bench) -> None:
+    late, early, middle = [await lua.enqueue(priority=p) for p in (4095, 0, 2048)]
+    assert [job.id for job in (await lua.take(3)).jobs] == [early, middle, late]
+
+
+async def test_a_lease_has_a_deadline_a_worker_and_a_first_fence(lua: Bench) -> None:
+    job = await lua.start()
+    assert (job.fence, job.failures, job.progress, job.payload) == (1, 0, None, b'{"n":1}')
+    assert lua.redis.zscore(lua.key("active"), job.id) == lua.now + LEASE_MS
+    record = lua.record(job.id)
+    assert (record["state"], record["worker"], record["started"]) == ("active", "w1", str(lua.now))
+
+
+async def test_every_reserve_raises_the_fence(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.snooze(job)
+    again = await lua.reserve()
+    assert (again.id, again.fence) == (job.id, job.fence + 1)
+
+
+async def test_at_most_the_wanted_number_comes_and_the_rest_wakes_another_worker(lua: Bench) -> None:
+    await lua.broker.enqueue([NewJob(task="send", payload=b"{}") for _ in range(3)])
+    lua.redis.delete(lua.key("wake"))
+    taken = await lua.take(2)
+    assert (len(taken.jobs), taken.wait_ms) == (2, 0)
+    assert lua.tokens() == 1
+
+
+async def test_an_empty_queue_says_that_nothing_will_fall_due(lua: Bench) -> None:
+    taken = await lua.take()
+    assert (taken.jobs, taken.parked, taken.wait_ms) == ([], [], None)
+
+
+async def test_the_wait_is_until_the_next_delayed_job_or_the_next_lease(lua: Bench) -> None:
+    await lua.enqueue(delay_ms=700)
+    assert (await lua.take()).wait_ms == 700
+    await lua.enqueue()
+    assert (await lua.take(lease_ms=300)).wait_ms == 300
+
+
+async def test_a_due_job_is_taken_without_waiting_for_a_promote(lua: Bench) -> None:
+    job_id = await lua.enqueue(delay_ms=700)
+    lua.later(699)
+    assert (await lua.take()).jobs == []
+    lua.later(1)
+    assert (await lua.reserve()).id == job_id
+
+
+async def test_a_lost_job_is_taken_without_waiting_for_a_reclaim(lua: Bench) -> None:
+    job = await lua.start()
+    lua.later(LEASE_MS - 1)
+    assert (await lua.take()).jobs == []
+    lua.later(1)
+    again = await lua.reserve(worker="w2")
+    assert (again.id, again.fence, again.attempt) == (job.id, job.fence + 1, 1)
+
+
+async def test_a_job_of_an_unknown_task_is_parked_and_reported_and_keeps_nobody(lua: Bench) -> None:
+    strange = await lua.enqueue("strange")
+    known = await lua.enqueue()
+    taken = await lua.take(2)
+    assert ([job.id for job in taken.jobs], taken.parked) == ([known], [strange])
+    assert lua.state(strange) == "parked"
+    assert ("parked", [strange]) in lua.events()
+    assert (await lua.take(2)).parked == []
+
+
+async def test_parked_jobs_run_in_their_order_once_a_worker_knows_the_task(lua: Bench) -> None:
+    late, first, second = [await lua.enqueue("strange", priority=p) for p in (9, 1, 1)]
+    assert (await lua.take(3)).parked == [first, second, late]
+    taken = await lua.take(3, tasks=("send", "strange"))
+    assert [job.id for job in taken.jobs] == [first, second, late]
+    assert lua.redis.exists(lua.key("parked_tasks")) == 0
+
+
+async def test_only_as_many_parked_jobs_come_as_there_is_room_for(lua: Bench) -> None:
+    for _ in range(3):
+        await lua.enqueue("strange")
+    await lua.take(3)
+    assert len((await lua.take(2, tasks=("strange",))).jobs) == 2
+    assert len((await lua.take(2, tasks=("strange",))).jobs) == 1
+
+
+async def test_a_later_attempt_sees_the_progress_of_the_earlier_one(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.progress(job, 40)
+    await lua.lose(job)
+    again = await lua.reserve()
+    assert again.progress is not None
+    assert again.progress.percentage == 40
+
+
+async def test_a_waiting_id_without_a_record_is_dropped(lua: Bench) -> None:
+    lost = await lua.enqueue()
+    kept = await lua.enqueue()
+    lua.redis.delete(lua.key("job_of", lost))
+    assert [job.id for job in (await lua.take(2)).jobs] == [kept]
+    assert lua.members("waiting") == []
+
+
+async def test_a_parked_id_without_a_record_is_dropped(lua: Bench) -> None:
+    lost = await lua.enqueue("strange")
+    await lua.take()
+    lua.redis.delete(lua.key("job_of", lost))
+    assert (await lua.take(tasks=("strange",))).jobs == []
+    assert lua.redis.exists(lua.key("parked_tasks")) == 0
+
+
+async def test_500_jobs_come_in_one_call(lua: Bench) -> None:
+    await lua.broker.enqueue([NewJob(task="send", payload=b"{}") for _ in range(500)])
+    assert len((await lua.take(500)).jobs) == 500
+
+
+async def test_the_jobs_of_one_call_are_one_event(lua: Bench) -> None:
+    await lua.broker.enqueue([NewJob(task="send", payload=b"{}") for _ in range(3)])
+    taken = await lua.take(3)
+    assert lua.events()[-1] == ("reserved", [job.id for job in taken.jobs])

@@ -1,0 +1,143 @@
+"""The headers of the scripts say what the scripts do."""
+
+import re
+
+import pytest
+
+from evq import Reply
+from evq.keys import KEYS, QueueKeys
+from evq.lifecycle import TRANSITIONS
+from evq.scripts import HeaderError, build, load_scripts, parse_header, read_sources
+
+SCRIPTS = read_sources("evq.lua")
+INCLUDES = read_sources("evq.lua.include")
+BOTH = SCRIPTS | INCLUDES
+
+# Beyond Redis 6.2, or slow on a large queue.
+FORBIDDEN = set(
+    ["FUNCTION", "FCALL", "LMPOP", "ZMPOP", "BLMPOP", "BZMPOP", "SINTERCARD", "ZINTERCARD", "EXPIRETIME", "PEXPIRETIME", "HEXPIRE", "HPEXPIRE", "HGETDEL", "HGETEX", "HSETEX", "LREM", "KEYS", "SCAN", "HSCAN", "ZSCAN", "SORT"]
+)
+
+every_file = pytest.mark.parametrize("name", sorted(BOTH))
+every_script = pytest.mark.parametrize("name", sorted(SCRIPTS))
+
+
+def body_of(source: str) -> str:
+    return source.partition("]]\n")[2]
+
+
+def code_of(source: str) -> list[str]:
+    return [line for line in body_of(source).splitlines() if line.strip() and not line.strip().startswith("--")]
+
+
+def includes_of(source: str) -> set[str]:
+    return set(re.findall(r"^-- @include (\w+)$", source, re.MULTILINE))
+
+
+def all_includes_of(source: str) -> set[str]:
+    direct = includes_of(source)
+    return direct.union(*(all_includes_of(INCLUDES[name]) for name in direct))
+
+
+@every_file
+def test_a_header_bears_the_name_of_its_file(name: str) -> None:
+    assert parse_header(BOTH[name]).name == name
+
+
+def test_no_script_is_named_like_an_include() -> None:
+    assert not SCRIPTS.keys() & INCLUDES.keys()
+
+
+@every_file
+def test_bodies_name_their_keys_and_arguments(name: str) -> None:
+    assert not re.search(r"\b(KEYS|ARGV)\s*\[", body_of(BOTH[name]))
+
+
+@every_file
+def test_every_key_of_a_header_is_used_and_every_key_used_is_in_it(name: str) -> None:
+    header = parse_header(BOTH[name])
+    words = set(re.findall(r"[a-z_]+", re.sub(r'"[^"]*"', "", "\n".join(code_of(BOTH[name])))))
+    local = set(re.findall(r"local (\w+)", body_of(BOTH[name])))
+    arguments = {argument for argument, _ in (*header.argv, *header.each)}
+    used = {word for word in words & KEYS.keys() if word not in local and word not in arguments}
+    assert used == set(header.keys)
+
+
+@every_file
+def test_every_include_exists_is_called_and_is_declared(name: str) -> None:
+    declared = includes_of(BOTH[name])
+    called = set(re.findall(r"\b(\w+)\(", "\n".join(code_of(BOTH[name])))) & INCLUDES.keys() - {name}
+    assert declared == called
+
+
+@every_script
+def test_every_word_a_script_answers_with_is_announced(name: str) -> None:
+    header = parse_header(SCRIPTS[name])
+    expanded = "\n".join(
+        code_of(SCRIPTS[name]) + [c for i in all_includes_of(SCRIPTS[name]) for c in code_of(INCLUDES[i])]
+    )
+    written = re.sub(r'redis\.call\("[A-Z]+"', "", expanded)
+    answered = set(re.findall(r'"([A-Z][A-Z_]+)"', written)) - {"LIMIT", "WITHSCORES", "MAXLEN", "XX"}
+    announced = set(re.findall(r"\b[A-Z][A-Z_]+\b", header.returns))
+    assert answered == announced
+    assert announced <= {reply.value for reply in Reply}
+
+
+@every_script
+def test_transitions_are_those_of_the_lifecycle(name: str) -> None:
+    assert frozenset(parse_header(SCRIPTS[name]).state) == TRANSITIONS.get(name, frozenset())
+
+
+def test_every_verb_of_the_lifecycle_has_a_script() -> None:
+    assert TRANSITIONS.keys() <= SCRIPTS.keys()
+
+
+@every_file
+def test_files_are_short(name: str) -> None:
+    assert len(code_of(BOTH[name])) < (60 if name in SCRIPTS else 30)
+
+
+@every_file
+def test_only_commands_of_redis_6_2_are_used_and_none_is_slow(name: str) -> None:
+    commands = set(re.findall(r'redis\.p?call\("(\w+)"', BOTH[name]))
+    assert not commands & FORBIDDEN
+    assert not BOTH[name].startswith("#!")
+
+
+@every_file
+def test_only_one_include_asks_for_the_time(name: str) -> None:
+    assert ('"TIME"' in BOTH[name]) == (name == "now")
+
+
+def test_line_numbers_of_errors_are_those_of_the_file() -> None:
+    script = load_scripts()["progress"]
+    assert script.body.decode().splitlines()[1:5] == SCRIPTS["progress"].splitlines()[1:5]
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("return 1", "no header"),
+        ("--[[ x: y\n\n  KEYS  nothing_such\n]]\n", "no such key: nothing_such"),
+        ("--[[ x: y\n\n  ARGV  id  text\n]]\n", "argument 'id' needs a type"),
+    ],
+)
+def test_a_malformed_header_is_refused_by_name(source: str, complaint: str) -> None:
+    with pytest.raises(HeaderError, match=complaint):
+        parse_header(source)
+
+
+def test_a_missing_or_misnamed_argument_is_refused_before_it_is_sent() -> None:
+    keys, script = QueueKeys("q"), load_scripts()["ack"]
+    with pytest.raises(TypeError, match="ack takes"):
+        script.arguments(keys, [])
+    with pytest.raises(TypeError, match="ack takes"):
+        script.arguments(keys, [], keep=1)
+    with pytest.raises(TypeError, match="3 values an item, not 2"):
+        script.arguments(keys, [("id", 1)], keep_ms=1)
+
+
+def test_includes_are_expanded_once_each() -> None:
+    includes = {"a": "--[[ a: x ]]\nlocal a = 1\n", "b": "--[[ b: x ]]\n-- @include a\nlocal b = a\n"}
+    sources = {"s": "--[[ s: x ]]\n-- @include a\n-- @include b\nreturn a + b\n"}
+    assert build("s", sources, includes).body.decode().count("local a = 1") == 1

@@ -1,0 +1,48 @@
+"""Sleeping workers: a blocking pop with a reserve behind it."""
+
+import anyio
+import pytest
+from lua_bench import KEEP_MS, LEASE_MS, Bench
+
+from evq.broker import Reserved
+
+pytestmark = pytest.mark.anyio
+
+
+async def sleep(lua: Bench, wait_ms: int, found: list[Reserved]) -> None:
+    reserve = lua.broker.reserve_call("w1", 1, LEASE_MS, KEEP_MS, ["send"])
+    found.append(await lua.broker.sleep("w1", wait_ms, reserve))
+
+
+async def test_an_enqueue_wakes_a_sleeper_which_comes_back_with_the_job(lua: Bench) -> None:
+    found: list[Reserved] = []
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep, lua, 60_000, found)
+            job_id = await lua.enqueue()
+    assert [job.id for job in found[0].jobs] == [job_id]
+
+
+async def test_a_sleeper_can_be_roused_by_name(lua: Bench) -> None:
+    found: list[Reserved] = []
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep, lua, 60_000, found)
+            await lua.broker.rouse("w1")
+    assert found[0].jobs == []
+
+
+async def test_a_sleep_ends_by_itself_and_looks_for_jobs_then(lua: Bench) -> None:
+    job_id = await lua.enqueue()
+    lua.redis.delete(lua.key("wake"))
+    found: list[Reserved] = []
+    await sleep(lua, 1, found)
+    assert [job.id for job in found[0].jobs] == [job_id]
+
+
+async def test_flushed_scripts_are_sent_again(lua: Bench) -> None:
+    job_id = await lua.enqueue()
+    lua.redis.script_flush()
+    found: list[Reserved] = []
+    await sleep(lua, 1, found)
+    assert [job.id for job in found[0].jobs] == [job_id]
