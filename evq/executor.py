@@ -12,7 +12,7 @@ import orjson
 from evq.context import Context
 from evq.errors import LeaseLost, PayloadError, ValidationError
 from evq.job import JobError, ReservedJob
-from evq.task import Task
+from evq.task import Handler, Task
 
 log = logging.getLogger("evq.executor")
 
@@ -76,19 +76,29 @@ async def call(task: Task, payload: dict[str, Any], context: Context, limiter: a
     if task.is_async:
         return await task.handler(**payload)
     thread = asyncio.ensure_future(
-        anyio.to_thread.run_sync(lambda: task.handler(**payload), abandon_on_cancel=True, limiter=limiter)
+        anyio.to_thread.run_sync(lambda: _catch(task.handler, payload), abandon_on_cancel=True, limiter=limiter)
     )
     try:
-        return await asyncio.shield(thread)
+        result, error = await asyncio.shield(thread)
     except asyncio.CancelledError:
         # A thread cannot be stopped, but its next `ctx.check()` or `ctx.progress()` raises. One that does neither is
         # left behind; its fence keeps it from doing harm.
-        thread.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, whenever it comes
         await asyncio.wait([thread], timeout=PATIENCE)
-        if thread.done() and thread.exception() is None:
-            return thread.result()
+        if thread.done() and thread.result()[1] is None:
+            return thread.result()[0]
         thread.cancel()
         raise
+    if error is not None:
+        raise error
+    return result
+
+
+def _catch(handler: Handler, payload: dict[str, Any]) -> tuple[Any, BaseException | None]:
+    """Call *handler*; return its error, since a `SystemExit` raised in a task would end the worker's loop."""
+    try:
+        return handler(**payload), None
+    except BaseException as error:  # noqa: BLE001 - it is raised again where it is judged
+        return None, error
 
 
 def encode(task: Task, result: Any) -> bytes:

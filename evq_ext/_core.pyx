@@ -212,7 +212,7 @@ cdef Found find_close(Reader* reader, size_t start, uint32_t* lines, size_t* clo
                 return COMPLETE
             doubled[0] = True
             at += 1
-        elif data[at] == c"\r" or (data[at] == c"\n" and (at == start or data[at - 1] != c"\r")):
+        elif data[at] == c"\r" or (data[at] == c"\n" and data[at - 1] != c"\r"):
             lines[0] += 1
             if lines[0] >= RECORD_MAX_LINES:
                 return UNREADABLE

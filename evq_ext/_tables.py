@@ -84,6 +84,5 @@ CERTAIN_EMAIL: Final = re.compile(
 PHONENUMBERS_VERSION: Final = re.compile(r"9\.0\.43")
 CERTAIN_PHONE_REGION: Final = "KR"
 # Mobile, 010 and eight digits. Those that begin with 5 are partly unassigned: the library decides.
+# The zero may be missing, as in a cell that a spreadsheet took for a number.
 CERTAIN_PHONE: Final = re.compile(r"(?:0|\+82[-. ]?)?10[-. ]?([0-46-9]\d{3})[-. ]?(\d{4})", re.ASCII)
-# A spreadsheet took 01012345678 for a number and dropped its zero.
-LOST_ZERO: Final = re.compile(r"1\d{8,9}", re.ASCII)

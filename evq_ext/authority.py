@@ -57,8 +57,6 @@ def e164(text: str, region: str) -> str:
 
 def ask_e164(text: str, region: str) -> str:
     """Return what phonenumbers makes of the number; raises ValueError if that is not a valid number."""
-    if region == "KR" and _tables.LOST_ZERO.fullmatch(text):
-        text = f"0{text}"
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:

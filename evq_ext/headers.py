@@ -76,7 +76,7 @@ def recognise(header: Sequence[str]) -> list[str | None]:
         fields[beside_family] = "given_name"
     for field, ranks in _RANKS.items():
         known = [index for index, name in enumerate(names) if name in ranks and fields[index] is None]
-        if known and field not in fields:
+        if known:
             best = min(known, key=lambda index: ranks[names[index]])
             fields[best] = field
     return fields

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import xlsxwriter  # type: ignore[import-untyped] # it carries no types
+import xlsxwriter
 
 SEED = 20260301
 ROWS = 2_000

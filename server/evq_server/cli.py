@@ -150,8 +150,5 @@ async def _answer_signals(work: anyio.CancelScope) -> None:
 
 
 def _first(group: BaseExceptionGroup[EvqError]) -> EvqError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, EvqError)
-    return found
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

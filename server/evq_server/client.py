@@ -29,11 +29,10 @@ class Client:
         self._http = httpx.AsyncClient(base_url=self.url, headers=self._headers, timeout=60, trust_env=False)
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
-        await self._http.__aexit__(*error)
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
 
     async def put_event(self, event_id: str, name: str, language: str) -> None:
         await self._ask("PUT", f"/api/events/{event_id}", json={"name": name, "language": language})

@@ -110,7 +110,7 @@ def _show(console: Console, settings: Settings, stack: Stack, outcome: Outcome) 
         ("status", outcome.status),
         ("processed", result.get("processedCount")),
         ("rejected", result.get("errorCount")),
-        *(("", f"{number:4} × {TEXTS[code]['en'].partition(':')[0].rstrip('.')}") for code, number in reasons),
+        *(("", f"{number:4}  {TEXTS[code]['en'].partition(':')[0].rstrip('.')}") for code, number in reasons),
         ("duplicates skipped", result.get("skippedCount")),
         ("tokens", result.get("tokens")),
         ("mails", ", ".join(f"{number} {state}" for state, number in sorted(outcome.mails.items()))),

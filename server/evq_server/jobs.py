@@ -26,7 +26,7 @@ from evq_server.delivery import deliver
 from evq_server.imports import Import, get_import, record_outcome, reopen, unfinished_imports
 from evq_server.letters import LetterWriter
 from evq_server.mail import MaildirTransport, SmtpTransport, Transport
-from evq_server.outbox import NewMail, drop_queued, queue_mail
+from evq_server.outbox import NewMail, abandon_deliveries, drop_queued, queue_mail, unsent_imports
 from evq_server.pipeline import Attempt
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings, load_secret
@@ -52,8 +52,10 @@ class ImportJobs:
         self._import.on_completed(self._ended)
         self._import.on_failed(self._ended)
         self._import.on_cancelled(self._ended)
+        # Patient, since a mail server may be away for a day.
         patient = RetryPolicy(attempts=20, delay=5.0, on=BUSY_DATABASE)
         self._deliver = self.queue.task(name="deliver-mail", retry=patient)(self.deliver_mail)
+        self._deliver.on_failed(self._delivery_failed)
         self._remove = self.queue.task(name="remove-upload", retry=retry)(self.remove_upload)
 
     async def submit(self, import_id: str, payload: ImportPayload) -> None:
@@ -61,12 +63,18 @@ class ImportJobs:
         await self._import.using(id=import_id).enqueue(**payload.to_wire())
 
     async def resubmit_lost(self) -> None:
-        """Enqueue the imports that are not over and of which the queue knows nothing, as after a crash or loss."""
+        """Enqueue what the database knows and the queue has lost, as after a crash of both: imports, and mails."""
         for row in await run_sync(self._unfinished):
             if await self.queue.get(row.id) is None:
                 log.warning("an import without a job is enqueued again", extra={"job": row.id})
                 await run_sync(self._reopen, row.id)
                 await self.submit(row.id, self._payload(row))
+        for import_id, fence in await run_sync(self._undelivered):
+            delivery = await self.queue.get(delivery_id(import_id, fence))
+            if delivery is None or delivery.status.ended:
+                log.warning("mails without a job are enqueued again", extra={"job": import_id})
+                await run_sync(self._abandon_deliveries, import_id)
+                await self._deliver.using(priority=MAIL_PRIORITY).enqueue(importId=import_id)
 
     # The tasks
 
@@ -126,6 +134,9 @@ class ImportJobs:
             await later.enqueue(importId=job.id)
         await run_sync(self._clear, job.id, job.status is not JobStatus.FAILED)
 
+    async def _delivery_failed(self, job: Job) -> None:
+        await run_sync(self._abandon_deliveries, job.payload["importId"])
+
     def _record_end(self, job: Job) -> None:
         record, status = job.record, job.status
         outcome = record.result if status is JobStatus.COMPLETED else _fault(job)
@@ -164,6 +175,15 @@ class ImportJobs:
     def _unfinished(self) -> list[Import]:
         with self.database.read() as conn:
             return unfinished_imports(conn)
+
+    def _undelivered(self) -> list[tuple[str, int]]:
+        with self.database.read() as conn:
+            rows = [get_import(conn, import_id) for import_id in unsent_imports(conn)]
+        return [(row.id, row.fence) for row in rows if row]
+
+    def _abandon_deliveries(self, import_id: str) -> None:
+        with self.database.begin() as conn:
+            abandon_deliveries(conn, import_id, repeatable=self._transport().repeatable)
 
     def _reopen(self, import_id: str) -> None:
         with self.database.begin() as conn:

@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.database import deliveries, insert_or_ignore, outbox
+from evq_server.database import deliveries, imports, insert_or_ignore, outbox
 
 Kind = Literal["welcome", "import-completed", "import-failed", "import-cancelled"]
 State = Literal["queued", "sending", "sent", "failed", "unsure"]
@@ -67,16 +67,20 @@ def begin_delivery(conn: sa.Connection, delivery_id: str, fence: int, *, repeata
     """
     insert_or_ignore(conn, deliveries, [{"id": delivery_id, "fence": fence}], unique=("id",))
     _hold(conn, delivery_id, fence)
-    return abandon_delivery(conn, delivery_id, below=fence, repeatable=repeatable)
+    earlier = sa.and_(outbox.c.delivery_id == delivery_id, outbox.c.delivery_fence < fence)
+    return _settle_interrupted(conn, earlier, repeatable=repeatable)
 
 
-def abandon_delivery(conn: sa.Connection, delivery_id: str, *, below: int, repeatable: bool) -> int:
-    """Settle what the delivery's attempts with fences *below* that number left in `sending`; return how many."""
-    left = outbox.update().where(
-        outbox.c.delivery_id == delivery_id, outbox.c.delivery_fence < below, outbox.c.state == "sending"
-    )
-    change = {"state": "queued"} if repeatable else {"state": "unsure", "error": "the sender stopped while sending"}
-    return conn.execute(left.values(change)).rowcount
+def abandon_deliveries(conn: sa.Connection, import_id: str, *, repeatable: bool) -> int:
+    """Settle what deliveries of an import that will not be tried again left in `sending`; return how many."""
+    return _settle_interrupted(conn, outbox.c.import_id == import_id, repeatable=repeatable)
+
+
+def unsent_imports(conn: sa.Connection) -> list[str]:
+    """Return the ids of imports that are over and have mails that are to leave or were leaving."""
+    query = sa.select(outbox.c.import_id).distinct().join(imports, imports.c.id == outbox.c.import_id)
+    waiting = query.where(outbox.c.state.in_(["queued", "sending"]), imports.c.status.is_not(None))
+    return list(conn.scalars(waiting))
 
 
 def claim(
@@ -141,6 +145,11 @@ def resend(conn: sa.Connection, mail_ids: Sequence[int]) -> int:
     """Queue mails again that failed or may not have left, because somebody asked for it; return how many."""
     chosen = outbox.update().where(outbox.c.id.in_(mail_ids), outbox.c.state.in_(["failed", "unsure"]))
     return conn.execute(chosen.values(state="queued", attempts=0, error=None)).rowcount
+
+
+def _settle_interrupted(conn: sa.Connection, which: sa.ColumnElement[bool], *, repeatable: bool) -> int:
+    change = {"state": "queued"} if repeatable else {"state": "unsure", "error": "the sender stopped while sending"}
+    return conn.execute(outbox.update().where(which, outbox.c.state == "sending").values(change)).rowcount
 
 
 def _hold(conn: sa.Connection, delivery_id: str, fence: int) -> None:

@@ -65,7 +65,7 @@ class Attempt:
         folder = self.settings.spool / self.id
         workdir = fresh_workdir(folder, self.fence)
         found = validated(folder, workdir, upload, self.payload, self.context)
-        saved = self._save(found, event, SpoolReader(folder / "validated" / "rows"))
+        saved = self._save(found, SpoolReader(folder / "validated" / "rows"))
         self._report(found, event, folder / "validated" / "rejects", saved.rejections, workdir)
         if self.payload.options.mode == "all-or-nothing" and (rejected := found.rejected + len(saved.rejections)):
             raise ValidationError(
@@ -101,7 +101,7 @@ class Attempt:
 
     # Save
 
-    def _save(self, found: Validated, event: Event, spool: SpoolReader) -> ChunkResult:
+    def _save(self, found: Validated, spool: SpoolReader) -> ChunkResult:
         """Save the spool by the chosen mode, and say what became of its rows in all attempts."""
         options = self.payload.options
         with step(self.context, "save") as on_progress:

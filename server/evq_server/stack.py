@@ -73,7 +73,7 @@ async def _running(pool: WorkerPool, server: _Server, sock: socket.socket) -> As
     async with anyio.create_task_group() as group:
         await group.start(pool.run)
         group.start_soon(server.serve, [sock])
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await anyio.sleep(0.02)
         try:
             yield
@@ -106,8 +106,8 @@ def _locked(settings: Settings) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise UsageError(
-                f"another evq (process {owner}) uses the data folder {settings.data}: stop it, or choose another folder "
-                "with EVQ_DATA"
+                f"another evq (process {owner}) uses the data folder {settings.data}: stop it, or choose another "
+                "folder with EVQ_DATA"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -121,8 +121,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         sock = socket.create_server((settings.host, settings.port), backlog=2048)
     except OSError as error:
         raise UsageError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): stop the program that does, or choose "
-            "another port with EVQ_PORT"
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): stop the program that does, or "
+            "choose another port with --port or EVQ_PORT"
         ) from error
     with sock:
         yield sock

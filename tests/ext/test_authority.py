@@ -74,6 +74,18 @@ def test_each_certain_range_of_phone_numbers_is_assigned(prefix: str, separators
                 assert authority.e164(text, "KR") == authority.ask_e164(text, "KR")
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.from_regex(r"1[0-9]{8,9}", fullmatch=True))
+def test_the_library_gives_a_korean_number_its_lost_zero_back(text: str) -> None:
+    def ask(text: str) -> str:
+        try:
+            return authority.ask_e164(text, "KR")
+        except ValueError:
+            return "refused"
+
+    assert ask(text) == ask(f"0{text}")
+
+
 @given(st.text(max_size=80) | mutated(EMAILS) | mutated(PHONES))
 @settings(max_examples=600, deadline=None)
 def test_the_libraries_raise_nothing_but_value_errors(text: str) -> None:

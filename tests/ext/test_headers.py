@@ -47,6 +47,10 @@ def test_the_header_is_found_below_title_lines() -> None:
     assert find_header(read_records(text.encode())) == 3
 
 
+def test_of_two_equally_known_records_the_first_is_the_header() -> None:
+    assert find_header(read_records(b"name,email\nname,email\n")) == 0
+
+
 def test_no_header_is_found_without_an_email_column() -> None:
     assert find_header(read_records("이름,연락처\n홍길동,a@x.kr\n".encode())) is None
     assert find_header([]) is None

@@ -36,6 +36,7 @@ UNKNOWN_KIND: Any = Column("x", cast("Any", "date"))
         ("e\u200b\u0301", "é"),  # what is removed must not keep characters apart
         ("Kim\t\v\f Min", "Kim Min"),
         ("K\x00i\x7fm\x1c\x85M\ufeff", "Kim M"),
+        ("S\u00ado\u2060n", "Son"),
         ("\u202eevil\u202c", "evil"),
         ("\u3164김", "김"),
         ("null", "null"),

@@ -14,9 +14,29 @@ INCLUDES = read_sources("evq.lua.include")
 BOTH = SCRIPTS | INCLUDES
 
 # Beyond Redis 6.2, or slow on a large queue.
-FORBIDDEN = set(
-    ["FUNCTION", "FCALL", "LMPOP", "ZMPOP", "BLMPOP", "BZMPOP", "SINTERCARD", "ZINTERCARD", "EXPIRETIME", "PEXPIRETIME", "HEXPIRE", "HPEXPIRE", "HGETDEL", "HGETEX", "HSETEX", "LREM", "KEYS", "SCAN", "HSCAN", "ZSCAN", "SORT"]
-)
+FORBIDDEN = {
+    "FUNCTION",
+    "FCALL",
+    "LMPOP",
+    "ZMPOP",
+    "BLMPOP",
+    "BZMPOP",
+    "SINTERCARD",
+    "ZINTERCARD",
+    "EXPIRETIME",
+    "PEXPIRETIME",
+    "HEXPIRE",
+    "HPEXPIRE",
+    "HGETDEL",
+    "HGETEX",
+    "HSETEX",
+    "LREM",
+    "KEYS",
+    "SCAN",
+    "HSCAN",
+    "ZSCAN",
+    "SORT",
+}
 
 every_file = pytest.mark.parametrize("name", sorted(BOTH))
 every_script = pytest.mark.parametrize("name", sorted(SCRIPTS))

@@ -41,7 +41,7 @@ class ScriptedJobs(ImportJobs):
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until the condition holds, at most 5 s."""
     with anyio.fail_after(5):
-        while not await condition():  # noqa: ASYNC110 - what changes is in another process or thread
+        while not await condition():
             await anyio.sleep(0.01)
 
 
@@ -73,7 +73,7 @@ class Server:
     async def upload(self, body: bytes = b"email\nkim@example.org\n", **params: str) -> str:
         answer = await self.client.post("/api/events/gala/imports", params=params, content=body)
         assert answer.status_code == 202, answer.text
-        return answer.json()["jobId"]
+        return str(answer.json()["jobId"])
 
     async def status(self, job_id: str) -> str:
         return str((await self.client.get(f"/api/jobs/{job_id}")).json()["status"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from api_fixtures import Server, serve, until
+from tests.server.api_fixtures import Server, serve, until
 
 from evq import Context, Queue
 from evq_server.database import Database

@@ -5,7 +5,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from workbooks import MAIN, SHEET, cells_at, crafted
+from tests.server.workbooks import MAIN, SHEET, cells_at, crafted
 
 from evq.errors import ValidationError
 from evq_server import archive as archive_module

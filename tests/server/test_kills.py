@@ -196,7 +196,9 @@ async def check(jobs: ImportJobs, settings: Settings, people: dict[str, set[str]
     assert rows == len(everybody)
     assert hashes == {number: token_hash(derive_token(key, number)) for number in saved.values()}
 
-    letters = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in (settings.maildir / "new").iterdir()]
+    letters = [
+        message_from_bytes(path.read_bytes(), policy=policy.default) for path in (settings.maildir / "new").iterdir()
+    ]
     recipients = Counter(str(letter["To"]) for letter in letters)
     assert recipients == dict.fromkeys(everybody, 1) | {"organiser@example.org": len(people)}
 

@@ -10,7 +10,7 @@ from evq_server.outbox import (
     QueuedMail,
     Settled,
     State,
-    abandon_delivery,
+    abandon_deliveries,
     begin_delivery,
     claim,
     counts,
@@ -191,7 +191,7 @@ def test_an_abandoned_delivery_leaves_nothing_in_sending(outbox: Outbox) -> None
     outbox.begin("d1", 3)
     outbox.claim("d1", 3)
     with outbox.database.begin() as conn:
-        assert abandon_delivery(conn, "d1", below=4, repeatable=False) == 1
+        assert abandon_deliveries(conn, "A", repeatable=False) == 1
     assert outbox.counts() == {"unsure": 1}
 
 

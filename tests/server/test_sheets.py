@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped] # it carries no types
+import psutil
 import pytest
-import xlsxwriter  # type: ignore[import-untyped] # it carries no types
-from workbooks import MAIN, cells_at, crafted, relations
+import xlsxwriter
+from tests.server.workbooks import MAIN, cells_at, crafted, relations
 
 from evq.errors import ValidationError
 from evq_server import sheets

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import xlsxwriter  # type: ignore[import-untyped] # it carries no types
+import xlsxwriter
 
 from evq.errors import ValidationError
 from evq_ext import Column, RowParser
@@ -306,7 +306,7 @@ def test_the_columns_that_the_error_report_adds_are_ignored(given: Prepare) -> N
 @pytest.mark.parametrize("codec", ["utf-8", "cp949"])
 def test_progress_rises_to_one(given: Prepare, codec: str) -> None:
     seen: list[float] = []
-    rows = "Minsu,minsu@example.org\n" * 70_000 + "김민수,minsu@example.org\n" * 30_000
+    rows = "Minsu,minsu@example.org\n" * 100_000 + "김민수,minsu@example.org\n" * 30_000
     given(f"name,email\n{rows}".encode(codec), on_progress=seen.append)
     assert len(seen) > 1
     assert seen == sorted(seen)

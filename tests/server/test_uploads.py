@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from api_fixtures import Server, serve, until
+from tests.server.api_fixtures import Server, serve, until
 
 from evq import Queue
 from evq_server.database import Database
@@ -189,6 +189,7 @@ END = b"--limit--\r\n"
     [
         (FILE + FILE + END, "more than one file"),
         (part("sheet", b"a") + END, "no file"),
+        (part("sheet", b"a") + part("sheet", b"b") + FILE + END, "twice"),
         (FILE, "before its last boundary"),
         (b"nonsense", "cannot be read"),
         (part("sheet", b"x" * (FIELD_LIMIT + 1)) + FILE + END, "longer than"),

@@ -103,7 +103,12 @@ async def test_s01_the_queue_is_file_processing_on_redis_host_and_port_with_work
     assert worker_count({}) == 4
 
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EVQ_")}
-    environ |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis_on_tcp), "WORKER_COUNT": "3", "EVQ_DATA": str(tmp_path)}
+    environ |= {
+        "REDIS_HOST": "127.0.0.1",
+        "REDIS_PORT": str(redis_on_tcp),
+        "WORKER_COUNT": "3",
+        "EVQ_DATA": str(tmp_path),
+    }
     pool = subprocess.Popen([sys.executable, "-m", "evq", "worker", "evq_server.worker:queue"], env=environ)
     try:
         async with Queue("file-processing", redis=f"redis://127.0.0.1:{redis_on_tcp}/0") as queue:
@@ -148,7 +153,9 @@ async def test_s03_the_pipeline_reports_0_25_50_75_90_100_in_this_order(tmp_path
     milestones = [progress for progress in seen if progress.percentage in (0, 25, 50, 75, 90, 100)]
 
     assert list(dict.fromkeys(progress.percentage for progress in milestones)) == [0, 25, 50, 75, 90, 100]
-    reached = {progress.percentage: (progress.current_step, progress.completed_steps) for progress in reversed(milestones)}
+    reached = {
+        progress.percentage: (progress.current_step, progress.completed_steps) for progress in reversed(milestones)
+    }
     assert reached == {
         0: ("parse", 0),
         25: ("parse", 1),

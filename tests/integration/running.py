@@ -1,0 +1,36 @@
+"""Workers that run beside a test."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from evq import Job, JobStatus, Queue, Worker
+
+
+@asynccontextmanager
+async def working(queue: Queue, **options: Any) -> AsyncIterator[Worker]:
+    """Run a worker while the block runs, then stop it gracefully."""
+    worker = Worker(queue, **options)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(worker.run)
+            try:
+                yield worker
+            finally:
+                worker.stop()
+
+
+async def until(condition: Callable[[], Awaitable[object]], *, within: float = 10) -> None:
+    """Return as soon as *condition* holds."""
+    with anyio.fail_after(within):
+        while not await condition():
+            await anyio.sleep(0.01)
+
+
+async def until_status(job: Job, status: JobStatus, *, within: float = 10) -> None:
+    async def reached() -> bool:
+        return (await job.refresh()).status is status
+
+    await until(reached, within=within)
