@@ -153,9 +153,9 @@ class Worker:
     async def _serve(self, hooks: Hooks) -> None:
         while not self._given_up:
             self._changed.clear()
-            leaving = self._stopping or (self._burst and not self._running)
             try:
                 await self._exchange()
+                leaving = self._stopping or (self._burst and not self._running)
                 if leaving and self._sleeper is not None:
                     await self.queue.broker.rouse(self.id)  # its last look
             except QueueUnavailable as error:
@@ -185,7 +185,8 @@ class Worker:
         broker, keep_ms = self.queue.broker, self.queue.keep_ms
         settled, self._settled = self._settled, Settled()
         calls = settled.calls(broker, keep_ms)
-        room = self._room() if self._more else 0
+        # A burst ends with a look for jobs that the last ones may have enqueued.
+        room = self._room() if self._more or (self._burst and calls) else 0
         if not calls and not room:
             return
         try:
@@ -237,6 +238,7 @@ class Worker:
             self._more = True
         finally:
             self._sleeper = None
+            self._more = self._more or self._burst
             self._changed.set()
 
     async def _abandon(self) -> None:
@@ -302,7 +304,6 @@ class Worker:
         del self._running[job.id, job.fence]
         if outcome is not None:
             self._settled.outcomes.append((job, outcome))
-        self._more = self._more or self._burst
         self._changed.set()
 
     def _after_interruption(self, running: Running, outcome: Outcome | None) -> Outcome | None:
