@@ -16,6 +16,10 @@ UPLOAD_CHUNK = 256 * 1024
 """Bytes."""
 
 
+UNKNOWN_JOB = 4404
+"""The close code of a WebSocket for a job that does not exist."""
+
+
 class ServerError(EvqError):
     """The server refused a request, or cannot be reached."""
 
@@ -65,7 +69,11 @@ class Client:
                             return
             except InvalidStatus as error:
                 raise ServerError(f"{self.url} refuses to show job {job_id}: {error}") from error
-            except (ConnectionClosedError, OSError):
+            except ConnectionClosedError as error:
+                if error.rcvd and error.rcvd.code == UNKNOWN_JOB:
+                    raise ServerError(f"{self.url} knows no job {job_id}") from error
+                await anyio.sleep(0.5)
+            except OSError:
                 await anyio.sleep(0.5)
 
     async def job(self, job_id: str) -> dict[str, Any]:

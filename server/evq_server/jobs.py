@@ -6,6 +6,7 @@ uploader and has the mails delivered; hooks run at least once, and each of these
 
 import logging
 import shutil
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -23,10 +24,10 @@ from evq import (
 from evq_server.clock import now_ms
 from evq_server.database import Database
 from evq_server.delivery import deliver
-from evq_server.imports import Import, get_import, record_outcome, reopen, unfinished_imports
+from evq_server.imports import FinalStatus, Import, get_import, record_outcome, reopen, unfinished_imports
 from evq_server.letters import LetterWriter
 from evq_server.mail import MaildirTransport, SmtpTransport, Transport
-from evq_server.outbox import NewMail, abandon_deliveries, drop_queued, queue_mail, unsent_imports
+from evq_server.outbox import Kind, NewMail, abandon_deliveries, drop_queued, queue_mail, unsent_imports
 from evq_server.pipeline import Attempt
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings, load_secret
@@ -37,7 +38,7 @@ log = logging.getLogger("evq_server.jobs")
 QUEUE: Final = "file-processing"
 MAIL_PRIORITY: Final = 3000
 """Mails come after imports, whose users are watching."""
-BUSY_DATABASE: Final = {sa.exc.OperationalError: 2.0}
+BUSY_DATABASE: Final[Mapping[type[BaseException], float]] = {sa.exc.OperationalError: 2.0}
 
 
 class ImportJobs:
@@ -140,15 +141,15 @@ class ImportJobs:
     def _record_end(self, job: Job) -> None:
         record, status = job.record, job.status
         outcome = record.result if status is JobStatus.COMPLETED else _fault(job)
+        final, kind = _ENDS[status]
         with self.database.begin() as conn:
             row = get_import(conn, job.id)
             if row is None:
                 return
-            record_outcome(conn, job.id, record.fence, status.value, outcome, now_ms=now_ms())
+            record_outcome(conn, job.id, record.fence, final, outcome, now_ms=now_ms())
             if status is JobStatus.CANCELLED:
                 drop_queued(conn, job.id)
             if row.uploaded_by and not row.options.get("dryRun"):
-                kind = f"import-{status.value}"
                 notice = NewMail(kind=kind, subject_key=job.id, import_id=job.id, recipient=row.uploaded_by)
                 queue_mail(conn, [notice], now_ms=now_ms())
         took_ms = (record.ended_ms or 0) - (record.started_ms or record.ended_ms or 0)
@@ -199,6 +200,13 @@ class ImportJobs:
                 uploaded_by=row.uploaded_by, filename=row.filename, size=row.size, sha256=row.sha256
             ),
         )
+
+
+_ENDS: Final[Mapping[JobStatus, tuple[FinalStatus, Kind]]] = {
+    JobStatus.COMPLETED: ("completed", "import-completed"),
+    JobStatus.FAILED: ("failed", "import-failed"),
+    JobStatus.CANCELLED: ("cancelled", "import-cancelled"),
+}
 
 
 def _fault(job: Job) -> dict[str, str]:

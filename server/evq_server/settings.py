@@ -148,6 +148,13 @@ def _secret(text: str) -> str:
     return text
 
 
+def _api_key(text: str) -> str:
+    # Browsers present it as a WebSocket subprotocol, which is a token of HTTP (RFC 6455 §4.1).
+    if not re.fullmatch(rf"[A-Za-z0-9._~-]{{{MIN_SECRET},}}", text):
+        raise ValueError(f"at least {MIN_SECRET} of the characters A-Z, a-z, 0-9 and . _ ~ -")
+    return text
+
+
 def _database_url(text: str) -> str:
     if not re.fullmatch(r"sqlite:///.+", text):
         raise ValueError("of the form sqlite:///path/to/file.db")
@@ -195,6 +202,6 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "EVQ_SMTP_URL": ("smtp_url", _smtp_url),
     "EVQ_MAIL_FROM": ("mail_from", _mail_from),
     "EVQ_SECRET": ("secret", _secret),
-    "EVQ_API_KEY": ("api_key", _secret),
+    "EVQ_API_KEY": ("api_key", _api_key),
     "WORKER_COUNT": ("workers", _integer(0, 256)),
 }

@@ -117,9 +117,15 @@ def _locked(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        sock = socket.create_server((settings.host, settings.port), backlog=2048)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((settings.host, settings.port))
+        sock.listen(2048)
     except OSError as error:
+        sock.close()
         raise UsageError(
             f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): stop the program that does, or "
             "choose another port with --port or EVQ_PORT"

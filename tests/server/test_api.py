@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.server.api_fixtures import Server, serve, until
 
 from evq import Context, Queue
 from evq_server.database import Database
@@ -14,6 +13,7 @@ from evq_server.imports import record_outcome
 from evq_server.participants import Row, list_participants, save_chunk
 from evq_server.settings import Settings, load_secret
 from evq_server.tickets import issue_tickets
+from tests.server.api_fixtures import Server, serve, until
 
 pytestmark = pytest.mark.anyio
 

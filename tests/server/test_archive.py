@@ -5,11 +5,11 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from tests.server.workbooks import MAIN, SHEET, cells_at, crafted
 
 from evq.errors import ValidationError
 from evq_server import archive as archive_module
 from evq_server.archive import check_archive, check_extent, sheets_of
+from tests.server.workbooks import MAIN, SHEET, cells_at, crafted
 
 
 def _ignore(_: float) -> None:

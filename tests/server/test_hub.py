@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from tests.server.api_fixtures import Server, serve
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -18,6 +17,7 @@ from evq_server.database import Database
 from evq_server.hub import Hub, Message, Seat
 from evq_server.imports import record_outcome
 from evq_server.settings import Settings
+from tests.server.api_fixtures import Server, serve
 
 pytestmark = pytest.mark.anyio
 

@@ -8,11 +8,11 @@ from typing import Any
 import psutil
 import pytest
 import xlsxwriter
-from tests.server.workbooks import MAIN, cells_at, crafted, relations
 
 from evq.errors import ValidationError
 from evq_server import sheets
 from evq_server.sheets import convert, text_of
+from tests.server.workbooks import MAIN, cells_at, crafted, relations
 
 HEADER = ["이름", "이메일"]
 
@@ -36,13 +36,18 @@ def _convert(workbook: Path, *, sheet: str | None = None) -> tuple[str, list[str
     return name, out.read_text().splitlines()
 
 
+def _children() -> list[psutil.Process]:
+    """Return the running readers of workbooks."""
+    return [child for child in psutil.Process().children() if "evq_server.sheets" in child.cmdline()]
+
+
 def _refusal(workbook: Path, *, sheet: str | None = None) -> str:
     """Return why the workbook is refused, having seen that nothing is left of it."""
     before = set(workbook.parent.iterdir())
     with pytest.raises(ValidationError) as refused:
         convert(workbook, workbook.with_suffix(".csv"), sheet=sheet, on_progress=_ignore)
     assert set(workbook.parent.iterdir()) == before
-    assert not [child for child in psutil.Process().children() if "evq_server.sheets" in child.cmdline()]
+    assert not _children()
     return str(refused.value)
 
 
@@ -183,12 +188,12 @@ def test_a_cancel_ends_the_child_and_leaves_nothing(endless: Path) -> None:
         pass
 
     def cancel(_: float) -> None:
-        assert len(psutil.Process().children()) == 1
+        assert len(_children()) == 1
         raise CancelError
 
     with pytest.raises(CancelError):
         convert(endless, endless.with_suffix(".csv"), sheet=None, on_progress=cancel)
-    assert not [child for child in psutil.Process().children() if "evq_server.sheets" in child.cmdline()]
+    assert not _children()
     assert list(endless.parent.iterdir()) == [endless]
 
 

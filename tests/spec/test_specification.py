@@ -21,6 +21,7 @@ from websockets.asyncio.client import connect
 
 from evq import (
     AttemptTimeout,
+    Job,
     JobProgress,
     JobStatus,
     NetworkError,
@@ -44,7 +45,6 @@ from evq_server.jobs import ImportJobs
 from evq_server.pipeline import Attempt
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings
-
 from tests.spec.conftest import KEEP_FAILED, Served
 
 pytestmark = pytest.mark.anyio
@@ -340,7 +340,7 @@ async def test_s07_a_job_is_pending_processing_completed_failed_or_cancelled_and
         if fail:
             raise ValidationError("no")
 
-    async def status_of(job: Any) -> JobStatus:
+    async def status_of(job: Job) -> JobStatus:
         return (await job.refresh()).status
 
     good, bad = await work.enqueue(fail=False), await work.enqueue(fail=True)
@@ -393,8 +393,8 @@ async def test_s09_progress_is_kept_in_redis_under_its_key_for_an_hour_after_the
 
     with redis.Redis.from_url(served.redis) as plain:
         key = f"evq:{{file-processing}}:progress:{job_id}"
-        stored = orjson.loads(plain.get(key))  # type: ignore[arg-type]  # it is there, or fails here
-        assert 3590 <= plain.ttl(key) <= 3600  # type: ignore[operator]  # not asyncio
+        stored = orjson.loads(plain.get(key))
+        assert 3590 <= plain.ttl(key) <= 3600
     assert stored["percentage"] == 100
     assert stored["totalSteps"] == stored["completedSteps"] == 5
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {served.key}"}) as http:

@@ -1,0 +1,191 @@
+"""Redis goes away and comes back."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from redis import Redis
+from running import until_status, working
+
+from evq import Context, JobStatus, Queue, QueueUnavailable
+from evq.embedded import find_server
+from evq.events import RECONNECTED
+from evq.lifecycle import State
+
+pytestmark = pytest.mark.anyio
+
+
+class Server:
+    """A Redis that can be killed and started again on the same socket with the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self._command = [find_server(), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(folder)]
+        self._command += ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with contextlib.closing(Redis(unix_socket_path=str(self.socket))) as client:
+            while True:
+                with contextlib.suppress(Exception):
+                    client.ping()
+                    return
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def queue(server: Server) -> AsyncIterator[Queue]:
+    async with Queue("outages", redis=server.url, lease=2) as queue:
+        yield queue
+
+
+async def test_a_worker_waits_out_a_restart_and_loses_nothing(queue: Queue, server: Server) -> None:
+    release = anyio.Event()
+
+    @queue.task
+    async def work(ctx: Context, n: int) -> int:
+        await release.wait()
+        await ctx.progress(50)
+        return n
+
+    async with working(queue, concurrency=2):
+        jobs = await queue.enqueue_many([work.job(n=n) for n in range(6)])
+        await until_status(jobs[1], JobStatus.PROCESSING)
+        server.kill()
+        release.set()
+        await anyio.sleep(0.3)
+        server.start()
+        assert [await result(queue, job.id) for job in jobs] == list(range(6))
+    assert (await queue.counts())["completed"] == 6
+
+
+async def result(queue: Queue, job_id: str) -> object:
+    """Wait for a result as a patient program does."""
+    while True:
+        try:
+            return await queue.result(job_id, 10)
+        except QueueUnavailable:
+            await anyio.sleep(0.05)
+
+
+async def test_flushed_scripts_are_loaded_again(queue: Queue) -> None:
+    @queue.task
+    async def work(n: int) -> int:
+        return n
+
+    async with working(queue):
+        assert await (await work.enqueue(n=1)).result(5) == 1
+        await queue.broker._exchange([("SCRIPT", "FLUSH")])
+        jobs = await queue.enqueue_many([work.job(n=n) for n in range(1001)])
+        assert await jobs[-1].result(10) == 1000
+
+
+async def test_a_listener_learns_that_it_may_have_missed_events(queue: Queue, server: Server) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    job = await work.enqueue()
+    seen = []
+    with anyio.fail_after(20):
+        async for event in queue.events(after="0-0"):
+            seen.append((event.name, event.jobs))
+            if event.name == RECONNECTED:
+                break
+            server.kill()
+            asyncio.get_running_loop().call_later(0.2, server.start)
+    assert seen == [("enqueued", (job.id,)), (RECONNECTED, ())]
+
+
+async def test_a_redis_that_hangs_is_given_up(queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evq.broker.TIMEOUT", 0.2)
+    await queue.ping()
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        with anyio.fail_after(5):
+            for _ in range(2):  # on the open connection, then on a new one
+                with pytest.raises(QueueUnavailable, match="no answer"):
+                    await queue.ping()
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    await queue.ping()
+
+
+async def test_a_redis_that_refuses_writes_is_waited_out(queue: Queue) -> None:
+    @queue.task
+    async def work() -> str:
+        return "done"
+
+    read_only: list[tuple[str | int, ...]] = [("REPLICAOF", "127.0.0.1", 1)]
+    async with working(queue):
+        await (await work.enqueue()).result(5)
+        await queue.broker._exchange(read_only)
+        with pytest.raises(QueueUnavailable, match="refuses"):
+            await work.enqueue()
+        await anyio.sleep(0.3)
+        await queue.broker._exchange([("REPLICAOF", "NO", "ONE")])
+        assert await (await work.enqueue()).result(10) == "done"
+
+
+async def test_a_worker_that_is_stopped_while_redis_is_away_ends(
+    queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq.worker.PATIENCE", 0.1)
+
+    @queue.task
+    async def work() -> None:
+        server.kill()
+
+    with anyio.fail_after(10):
+        async with working(queue, grace=0.1) as worker:
+            await work.enqueue()
+            while server.process.poll() is None:
+                await anyio.sleep(0.01)
+            worker.stop()
+    server.start()
+
+
+async def test_a_job_of_a_worker_that_died_is_run_by_another_within_its_lease_and_a_second(
+    queue: Queue, tmp_path: Path
+) -> None:
+    module = tmp_path / "dying.py"
+    module.write_text(
+        "import os, signal\n"
+        "from evq import Queue\n"
+        f"queue = Queue('outages', redis={queue.url!r}, lease=1)\n"
+        "@queue.task\n"
+        "async def die() -> None:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    @queue.task
+    async def die() -> str:
+        return f"not me, {os.getpid()}"
+
+    queue.lease_ms = 1000
+    job = await die.enqueue()
+    command = ["-m", "evq", "worker", "dying:queue", "--processes", "1"]
+    process = await anyio.run_process([sys.executable, *command], cwd=tmp_path, check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert (await job.refresh()).record.state is State.ACTIVE
+    async with working(queue):
+        assert await job.result(3) == f"not me, {os.getpid()}"
+    assert (await job.refresh()).record.crashes == 1

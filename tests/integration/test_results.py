@@ -1,0 +1,212 @@
+"""What a producer sees: results, cancels, bulk enqueues, and code that cannot await."""
+
+import asyncio
+import subprocess
+import sys
+
+import anyio
+import pytest
+from running import until, working
+
+from evq import (
+    JobCancelled,
+    JobFailed,
+    JobStatus,
+    PayloadError,
+    Queue,
+    QueueUnavailable,
+    Reply,
+    UsageError,
+    Worker,
+    blocking,
+)
+from evq.ids import new_id
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_result_that_takes_too_long_is_a_timeout_and_can_be_asked_for_again(queue: Queue) -> None:
+    @queue.task
+    async def work() -> int:
+        return 1
+
+    job = await work.enqueue()
+    with pytest.raises(TimeoutError):
+        await job.result(timeout=0.05)
+    async with working(queue):
+        assert await job.result(timeout=5) == 1
+
+
+async def test_many_wait_for_one_result_and_one_waits_for_many(queue: Queue) -> None:
+    @queue.task
+    async def work(n: int) -> int:
+        return n
+
+    jobs = await queue.enqueue_many([work.job(n=n) for n in range(100)])
+    async with working(queue, concurrency=10):
+        results = await asyncio.gather(*(job.result(10) for job in jobs), *(jobs[0].result(10) for _ in range(100)))
+    assert results == [*range(100), *([0] * 100)]
+
+
+async def test_results_reach_waiters_in_other_programs(queue: Queue) -> None:
+    @queue.task
+    async def work() -> str:
+        return "seen"
+
+    job = await work.enqueue()
+    async with Queue(queue.name, redis=queue.url) as elsewhere, anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            assert await elsewhere.result(job.id, 10) == "seen"
+
+        group.start_soon(wait)
+        await Worker(queue).run(burst=True)
+
+
+async def test_a_cancelled_job_has_no_result(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    job = await work.using(delay=60).enqueue()
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            with pytest.raises(JobCancelled):
+                await job.result(10)
+
+        group.start_soon(wait)
+        assert await job.cancel() is Reply.CANCELLED
+    assert (await job.refresh()).status is JobStatus.CANCELLED
+
+
+async def test_a_job_that_nobody_knows_is_a_usage_error(queue: Queue) -> None:
+    assert await queue.get(new_id()) is None
+    with pytest.raises(UsageError, match="has no job"):
+        await queue.result(new_id(), 5)
+
+
+async def test_a_failed_job_can_be_replayed(queue: Queue) -> None:
+    answers = iter([ValueError("not yet"), "now"])
+
+    @queue.task
+    async def work() -> str:
+        match next(answers):
+            case str(text):
+                return text
+            case error:
+                raise error  # type: ignore[misc]  # the other kind
+
+    async with working(queue):
+        job = await work.enqueue()
+        with pytest.raises(JobFailed, match="not yet"):
+            await job.result(5)
+        assert await queue.replay(job.id) is Reply.OK
+        assert await job.result(5) == "now"
+
+
+async def test_enqueue_many_of_1200_jobs_enqueues_all_in_order(queue: Queue) -> None:
+    @queue.task
+    async def work(n: int) -> None: ...
+
+    jobs = await queue.enqueue_many([work.job(n=n) for n in range(1200)])
+    assert (await queue.counts())["waiting"] == 1200
+    last = await queue.get(jobs[-1].id)
+    assert last is not None
+    assert last.payload == {"n": 1199}
+
+
+async def test_enqueue_many_enqueues_nothing_if_one_payload_does_not_fit(queue: Queue) -> None:
+    @queue.task
+    async def work(n: int) -> None: ...
+
+    with pytest.raises(PayloadError):
+        await queue.enqueue_many([work.job(n=1), work.job(m=2)])
+    assert (await queue.counts())["enqueued"] == 0
+
+
+async def test_enqueueing_the_same_id_twice_makes_one_job(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    job_id = new_id()
+    await work.using(id=job_id).enqueue()
+    await work.using(id=job_id).enqueue()
+    assert (await queue.counts())["enqueued"] == 1
+
+
+async def test_thousands_of_enqueues_at_once_share_a_few_connections(queue: Queue) -> None:
+    @queue.task
+    async def work(n: int) -> None: ...
+
+    await asyncio.gather(*(work.enqueue(n=n) for n in range(3000)))
+    assert (await queue.counts())["waiting"] == 3000
+    (clients,) = await queue.broker._exchange([("CLIENT", "LIST")])
+    assert clients.decode().count("\n") < 100
+
+
+def test_code_that_cannot_await_enqueues_and_waits_too(redis_url: str) -> None:
+    program = f"""
+from evq import Queue, Worker, blocking
+queue = Queue("blocking", redis={redis_url!r})
+@queue.task
+async def double(n: int) -> int:
+    return 2 * n
+job = blocking(double.enqueue)(n=21)
+blocking(Worker(queue).run)(burst=True)
+print(blocking(job.result)(timeout=5))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("42\n", "", 0)
+
+
+async def test_blocking_refuses_to_block_an_event_loop(queue: Queue) -> None:
+    with pytest.raises(UsageError, match="leave blocking"):
+        blocking(queue.ping)()
+
+
+async def test_an_unreachable_redis_is_named_without_its_password() -> None:
+    async with Queue("nowhere", redis="redis://ann:secret@127.0.0.1:1/0") as queue:
+        with pytest.raises(QueueUnavailable, match=r"redis://ann:\*\*\*@127\.0\.0\.1:1/0.*REDIS_HOST") as unavailable:
+            await queue.ping()
+    assert "secret" not in str(unavailable.value)
+
+
+async def test_events_tell_what_became_of_a_job(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    seen: list[str] = []
+    job_id = new_id()
+
+    async def listen() -> None:
+        async for event in queue.events(after="0-0"):
+            assert event.jobs == (job_id,)
+            seen.append(event.name)
+            if event.name == "completed":
+                return
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen)
+            await work.using(id=job_id).enqueue()
+            await Worker(queue).run(burst=True)
+    assert seen == ["enqueued", "reserved", "completed"]
+
+
+async def test_events_begin_where_the_listener_comes_in(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    await work.enqueue()
+    events = queue.events()
+    first = asyncio.create_task(anext(aiter(events)))
+    await until(lambda: _blocked(queue))
+    late = await work.enqueue()
+    assert (await first).jobs == (late.id,)
+
+
+async def _blocked(queue: Queue) -> bool:
+    (info,) = await queue.broker._exchange([("INFO", "clients")])
+    return b"blocked_clients:0" not in info
