@@ -36,7 +36,7 @@ async def read_events(broker: Broker, after: str | None) -> AsyncIterator[Event]
     while True:
         try:
             after = after or await broker.last_event()
-            entries = await broker.read_events(after, BLOCK_MS)
+            entries = await broker.read_events(after, BLOCK_MS if connected else 1)
         except QueueUnavailable as error:
             if connected:
                 log.warning("the event stream is interrupted: %s", error)

@@ -154,6 +154,7 @@ async def double(n: int) -> int:
 job = blocking(double.enqueue)(n=21)
 blocking(Worker(queue).run)(burst=True)
 print(blocking(job.result)(timeout=5))
+blocking(queue.close)()
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=30, check=False

@@ -1,0 +1,279 @@
+"""`evq worker` and its pool, as real processes."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+from redis import Redis
+
+from evq import Queue, blocking
+from evq.embedded import find_server
+
+MODULE = """
+import os, time
+import anyio
+from evq import Queue
+
+queue = Queue("pool", lease=2)
+empty = Queue("empty")
+not_a_queue = 1
+
+@queue.task
+async def pid() -> int:
+    return os.getpid()
+
+@queue.task
+async def nap(seconds: float) -> str:
+    await anyio.sleep(seconds)
+    return "slept"
+
+@queue.task
+def deaf() -> None:
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Run a Redis on a free loopback port; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [find_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with contextlib.closing(Redis(port=port)) as client:
+        while True:
+            with contextlib.suppress(Exception):
+                client.ping()
+                break
+    yield port
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def environ(port: int) -> Iterator[dict[str, str]]:
+    with contextlib.closing(Redis(port=port)) as client:
+        client.flushall()
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("EVQ_", "REDIS_", "WORKER_"))}
+    yield plain | {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(port)}
+
+
+@pytest.fixture
+def queue(port: int) -> Iterator[Queue]:
+    queue = Queue("pool", redis=f"redis://127.0.0.1:{port}/0")
+    yield queue
+    blocking(queue.close)()
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Start]:
+    """Return a function that starts `evq worker` with some arguments; what it started is gone after the test."""
+    (tmp_path / "shop.py").write_text(MODULE)
+    started: list[psutil.Process] = []
+
+    def start(*arguments: str, target: str = "shop:queue", **more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "evq", "worker", target, *arguments],
+            cwd=tmp_path,
+            env={**environ, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(psutil.Process(process.pid))
+        processes.append(process)
+        return process
+
+    processes: list[subprocess.Popen[str]] = []
+    yield start
+    for process in processes:
+        for child in children(process.pid):
+            child.kill()
+        process.kill()
+        process.communicate()
+
+
+def children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def workers(queue: Queue) -> list[str]:
+    return blocking(queue.workers)()
+
+
+def until(condition: Callable[[], object], *, within: float = 15) -> None:
+    give_up = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < give_up, "it took too long"
+        time.sleep(0.02)
+
+
+def enqueue(queue: Queue, task: str, **payload: object) -> str:
+    (job,) = blocking(queue.enqueue_many)([queue.job(task, payload)])
+    return job.id
+
+
+def status(queue: Queue, job_id: str) -> str:
+    job = blocking(queue.get)(job_id)
+    assert job is not None
+    return job.status.value
+
+
+def test_a_pool_runs_jobs_and_drains_on_sigterm(start: Start, queue: Queue) -> None:
+    pool = start("--processes", "2", "--concurrency", "2")
+    until(lambda: len(workers(queue)) == 2)
+    pids = {child.pid for child in children(pool.pid)}
+    assert blocking(queue.result)(enqueue(queue, "pid"), 10) in pids
+    job_id = enqueue(queue, "nap", seconds=0.5)
+    until(lambda: status(queue, job_id) == "processing")
+    pool.send_signal(signal.SIGTERM)
+    _, errors = pool.communicate(timeout=20)
+    assert pool.returncode == 0, errors
+    assert status(queue, job_id) == "completed"
+    assert workers(queue) == []
+
+
+def test_a_second_sigterm_ends_at_once(start: Start, queue: Queue) -> None:
+    pool = start("--processes", "2")
+    until(lambda: len(workers(queue)) == 2)
+    pids = [child.pid for child in children(pool.pid)]
+    job_id = enqueue(queue, "nap", seconds=60)
+    until(lambda: status(queue, job_id) == "processing")
+    pool.send_signal(signal.SIGTERM)
+    until(lambda: len(workers(queue)) == 1)  # the idle one has drained
+    pool.send_signal(signal.SIGTERM)
+    pool.communicate(timeout=5)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_single_worker_ends_at_once_on_a_second_sigterm(start: Start, queue: Queue) -> None:
+    worker = start("--processes", "1")
+    job_id = enqueue(queue, "nap", seconds=60)
+    until(lambda: status(queue, job_id) == "processing")
+    worker.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=5) == 1
+
+
+def test_ctrl_c_drains_too(start: Start, queue: Queue) -> None:
+    worker = start("--processes", "1")
+    until(lambda: workers(queue))
+    worker.send_signal(signal.SIGINT)
+    worker.communicate(timeout=10)
+    assert worker.returncode == 0
+
+
+def test_a_process_that_was_killed_is_replaced(start: Start, queue: Queue) -> None:
+    pool = start("--processes", "2")
+    until(lambda: len(workers(queue)) == 2)
+    old = {child.pid for child in children(pool.pid)}
+    for _ in range(2):
+        victim = children(pool.pid)[0]
+        victim.kill()
+        until(lambda victim=victim: len(pids := {c.pid for c in children(pool.pid)}) == 2 and victim.pid not in pids)
+    assert blocking(queue.result)(enqueue(queue, "pid"), 10)
+    assert {child.pid for child in children(pool.pid)} != old
+    pool.send_signal(signal.SIGTERM)
+    _, errors = pool.communicate(timeout=20)
+    assert pool.returncode == 0, errors
+    assert "a worker process died and is replaced" in errors
+
+
+def test_workers_drain_and_end_when_their_pool_is_killed(start: Start, queue: Queue) -> None:
+    pool = start("--processes", "2")
+    until(lambda: len(workers(queue)) == 2)
+    orphans = children(pool.pid)
+    job_id = enqueue(queue, "nap", seconds=2)
+    until(lambda: status(queue, job_id) == "processing")
+    pool.kill()
+    pool.wait()
+    until(lambda: not any(orphan.is_running() and orphan.status() != "zombie" for orphan in orphans))
+    assert status(queue, job_id) == "completed"
+
+
+def test_a_plain_handler_that_does_not_end_does_not_keep_the_process(start: Start, queue: Queue) -> None:
+    worker = start("--processes", "1", "--grace", "0.1")
+    job_id = enqueue(queue, "deaf")
+    until(lambda: status(queue, job_id) == "processing")
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=20)
+    assert status(queue, job_id) == "pending"
+
+
+def test_worker_count_is_honoured(start: Start, queue: Queue) -> None:
+    pool = start(WORKER_COUNT="3")
+    until(lambda: len(workers(queue)) == 3)
+    assert len(children(pool.pid)) == 3
+    pool.send_signal(signal.SIGTERM)
+    pool.communicate(timeout=20)
+
+
+def test_a_burst_drains_the_queue_and_ends(start: Start, queue: Queue) -> None:
+    ids = [enqueue(queue, "pid") for _ in range(5)]
+    worker = start("--processes", "1", "--burst")
+    _, errors = worker.communicate(timeout=20)
+    assert worker.returncode == 0, errors
+    assert {status(queue, job_id) for job_id in ids} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "complaint"),
+    [
+        ({"target": "shop"}, {}, "say MODULE:QUEUE"),
+        ({"target": "nothing_such:queue"}, {}, "No module named 'nothing_such'"),
+        ({"target": "shop:nothing"}, {}, "shop has no queue of the name 'nothing'"),
+        ({"target": "shop:not_a_queue"}, {}, "shop has no queue of the name 'not_a_queue'"),
+        ({"target": "shop:empty"}, {}, "queue empty has no tasks"),
+        ({}, {"WORKER_COUNT": "many"}, "WORKER_COUNT='many': use a whole number from 1 to 1024"),
+        ({}, {"WORKER_COUNT": "0"}, "WORKER_COUNT='0'"),
+        ({}, {"REDIS_PORT": "99999"}, "REDIS_PORT='99999': use a whole number from 1 to 65535"),
+        ({}, {"EVQ_REDIS_URL": "http://x"}, "is no address of a Redis"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    start: Start, arguments: dict[str, str], more: dict[str, str], complaint: str
+) -> None:
+    output, errors = (worker := start(**arguments, **more)).communicate(timeout=20)
+    assert (worker.returncode, output) == (1, "")
+    assert errors.startswith("evq: ")
+    assert complaint in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_worker_without_redis_says_so_once_and_keeps_trying(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        nobody = probe.getsockname()[1]
+    worker = start("--processes", "1", REDIS_PORT=str(nobody))
+    time.sleep(2.5)
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    _, errors = worker.communicate(timeout=20)
+    assert worker.returncode == 0, errors
+    assert errors.count(f"cannot reach Redis at redis://127.0.0.1:{nobody}/0") == 1
+
+
+def test_the_command_lists_its_subcommands_and_its_version() -> None:
+    def evq(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "evq", *arguments], capture_output=True, text=True, check=True
+        ).stdout
+
+    assert "worker" in evq("--help")
+    assert "MODULE:QUEUE" in evq("worker", "--help")
+    assert "version" in evq("--version")
