@@ -36,6 +36,7 @@ cdef:
     size_t QUOTED_MAX_BYTES = _tables.QUOTED_MAX_BYTES
     size_t RECORD_MAX_BYTES = _tables.RECORD_MAX_BYTES
     uint32_t RECORD_MAX_LINES = _tables.RECORD_MAX_LINES
+    uint8_t TEXT_MARK = <uint8_t>ord(_tables.TEXT_MARK)
     size_t CELL_MAX_CHARS = _tables.CELL_MAX_CHARS
     size_t NAME_MAX_CHARS = _tables.NAME_MAX_CHARS
     size_t TEXT_MAX_CHARS = _tables.TEXT_MAX_CHARS
@@ -263,6 +264,8 @@ cdef bint take_cell(Reader* reader, size_t column, size_t start, size_t end) noe
     cdef uint8_t kind
     if column >= reader.width:
         return start == end
+    if start < end and reader.data[start] == TEXT_MARK:
+        return False  # it may be a mark or an apostrophe
     if end - start > CELL_MAX_CHARS or not clean(reader.data + start, end - start, out, &length, &chars):
         return False
     kind = reader.kinds[column]

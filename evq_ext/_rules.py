@@ -11,6 +11,7 @@ from evq_ext._records import ROW_TOO_LONG
 from evq_ext.types import Column, DuplicatePolicy, Kind, NumberBy, RowError
 
 _RUN_OF_SPACES: Final = re.compile(" +")
+_MARKED_AS_TEXT: Final = tuple(_tables.TEXT_MARK + start for start in _tables.FORMULA_STARTS)
 
 
 class _CellError(Exception):
@@ -107,6 +108,14 @@ def duplicate_error(column: Column, raw: str, first_row: int) -> RowError:
     return RowError(column.name, raw, "duplicate_in_file", {"first_row": first_row})
 
 
+def without_mark(raw: str) -> str:
+    """Return a raw cell without the apostrophe by which a spreadsheet knows that it is text, not a formula.
+
+    Do it before cleaning, which would remove some of the characters that make the apostrophe a mark.
+    """
+    return raw.removeprefix(_tables.TEXT_MARK) if raw.startswith(_MARKED_AS_TEXT) else raw
+
+
 def clean(text: str) -> str:
     """Return `text` in NFC, without invisible characters, its spaces plain, single, and none at the ends.
 
@@ -118,8 +127,9 @@ def clean(text: str) -> str:
 
 def _check_cell(kind: Kind, raw: str, region: str) -> str:
     """Return the value of a cell; raise _CellError if it has none."""
-    _check_length("cell_too_long", raw, _tables.CELL_MAX_CHARS)
-    text = clean(raw)
+    cell = without_mark(raw)
+    _check_length("cell_too_long", cell, _tables.CELL_MAX_CHARS)
+    text = clean(cell)
     match kind:
         case "name":
             return _check_name(text)
@@ -160,7 +170,7 @@ def _check_length(code: str, text: str, limit: int) -> str:
 
 
 def _is_blank(text: str) -> bool:
-    return not text or not clean(text)
+    return not text or not clean(without_mark(text))
 
 
 def _is_utf8(cell: bytes) -> bool:

@@ -20,6 +20,11 @@ CELL_MAX_CHARS: Final = 32_767  # what a cell of a workbook can hold
 NAME_MAX_CHARS: Final = 200
 TEXT_MAX_CHARS: Final = 2_000
 
+# A spreadsheet program takes a cell that begins with one of these for a formula, unless an apostrophe before it marks
+# the cell as text (OWASP, CSV Injection). The last four are = + - @ in full width.
+FORMULA_STARTS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+TEXT_MARK: Final = "'"
+
 _SPACES: Final = (
     *range(0x09, 0x0E),  # tab and the line ends
     0x85,

@@ -38,6 +38,7 @@ PIECES = st.sampled_from(
             b"a@x--y.kr",
         ),
         *(b"010-1234-5678", b"01012345678", b"1012345678", b"+82 10.2345.6789", b"010 5999 1234", b"02-312-3456", b"0"),
+        *(b"'", b"'=", b"'+82 10-2345-6789", b"'\t", "'\uff20".encode()),
         *(b"x" * 201, "가".encode() * 2_001, b"x" * 32_768),
     ]
 )
@@ -47,7 +48,9 @@ DATA = st.lists(PIECES, max_size=60).map(b"".join)
 ROW = st.tuples(
     st.sampled_from(["김", "Kim", " Kim\tMin ", '"Kim, Min"', '"Kim ""M"""', ""]).map(str.encode) | PIECES,
     st.sampled_from(["a@x.kr", "A@x.KR", "b@x.kr", "c@한국.kr", "bad", ""]).map(str.encode),
-    st.sampled_from([b"", b"010-1234-5678", b"+82-10-2345-6789", b"1012345678", b"031-200-1234", b"12"]),
+    st.sampled_from(
+        [b"", b"010-1234-5678", b"+82-10-2345-6789", b"'+82-10-2345-6789", b"1012345678", b"031-200-1234", b"12"]
+    ),
     st.sampled_from([b"", b"note", b'"two\r\nlines"']) | PIECES,
 ).map(b",".join)
 FILE = st.tuples(st.lists(ROW, max_size=12), st.sampled_from([b"\n", b"\r\n", b"\r"])).map(

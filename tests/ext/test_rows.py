@@ -51,6 +51,45 @@ def test_line_ends_inside_a_cell_become_one_space(read: Read) -> None:
     assert read('"Kim\r\n\r\nMin",a@x.kr').columns["name"] == ["Kim Min"]
 
 
+FORMULA_STARTS = list("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+def test_an_apostrophe_before_a_formula_start_is_no_part_of_the_value(read: Read, start: str) -> None:
+    for cell in (f"{start}x", start, f"{start}\u200b\u0301x"):  # plain, blank perhaps, and one that the rules clean
+        marked = read(f'"\'{cell}",a@x.kr,,,"\'{cell}"', ALL_KINDS)
+        bare = read(f'"{cell}",a@x.kr,,,"{cell}"', ALL_KINDS)
+        assert (marked.columns, marked.codes) == (bare.columns, bare.codes)
+
+
+@pytest.mark.parametrize("text", ["'", "'90", "''=x", "a'=x", "'가", " '=x", "'\u200b=x"])
+def test_any_other_apostrophe_is_part_of_the_value(read: Read, text: str) -> None:
+    assert read(f"a,a@x.kr,,,{text}", ALL_KINDS).columns["note"] == [clean(text)]
+
+
+def test_a_marked_email_and_phone_number_are_what_they_are_without_the_mark(read: Read) -> None:
+    reading = read("a,'+tag@x.kr,'+82 10-2345-6789,,\na,'tag@x.kr,,,", ALL_KINDS)
+    assert reading.columns["email"] == ["+tag@x.kr", "'tag@x.kr"]
+    assert reading.columns["phone"] == ["+821023456789", ""]
+
+
+def test_a_marked_blank_cell_is_blank(read: Read) -> None:
+    reading = read("'\t,'\t,,,\na,a@x.kr,,,,'\t", ALL_KINDS)
+    assert (reading.rows, reading.rejects, reading.records) == ([2], [], 1)
+
+
+def test_a_mark_does_not_count_against_the_length_of_a_cell(read: Read) -> None:
+    assert read(f"'={' ' * 32_766},a@x.kr").columns["name"] == ["="]
+    (error,) = read(f"'={' ' * 32_767},a@x.kr").rejects[0].errors
+    assert (error.code, error.params) == ("cell_too_long", {"length": 32_768, "limit": 32_767})
+
+
+def test_a_reject_keeps_the_mark_of_its_raw_cells(read: Read) -> None:
+    (reject,) = read("a,'@x.kr,'+82 10").rejects
+    assert reject.cells == ("a", "'@x.kr", "'+82 10")
+    assert reject.errors[-1].value == "'@x.kr"
+
+
 @given(st.text())
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert clean(clean(text)) == clean(text)
