@@ -182,11 +182,14 @@ class Broker:
     # Plain reads, and the two lists that are waited on.
 
     async def get(self, job_ids: Sequence[str]) -> list[Record | None]:
-        """Read the records of jobs, each with its progress, as of one moment."""
-        commands: list[Command] = [("MULTI",)]
+        """Read the records of jobs, each with its progress, which may be the newer of the two.
+
+        This is no transaction, since a full Redis takes none, and its jobs must be seen all the same.
+        """
+        commands: list[Command] = []
         for job_id in job_ids:
             commands += [("HGETALL", self._keys.of("job_of", job_id)), ("GET", self._keys.of("progress_of", job_id))]
-        replies = (await self._exchange([*commands, ("EXEC",)]))[-1]
+        replies = await self._exchange(commands)
         return [
             Record.load(job_id, dict(zip(flat[::2], flat[1::2], strict=True)), progress) if flat else None
             for job_id, flat, progress in zip(job_ids, replies[::2], replies[1::2], strict=True)

@@ -111,8 +111,9 @@ def _await_answer(socket: Path, guard: subprocess.Popen[bytes], logfile: Path) -
                 client.ping()
             except redis.ConnectionError as error:
                 if guard.poll() is not None or time.monotonic() > give_up:
-                    tail = logfile.read_text(errors="replace")[-500:] if logfile.exists() else ""
-                    raise QueueUnavailable(f"the private Redis did not start; it said: {tail or error}") from error
+                    lines = logfile.read_text(errors="replace").splitlines() if logfile.exists() else []
+                    said = lines[-1] if lines else error
+                    raise QueueUnavailable(f"the private Redis did not start; it said: {said}") from error
                 time.sleep(0.02)
             else:
                 return

@@ -21,7 +21,7 @@ import anyio
 
 from evq.broker import BULK, Call, Reply, Reserved
 from evq.context import Context, SyncContext
-from evq.errors import AttemptTimeout, EvqError, JobCancelled, LeaseLost, QueueUnavailable, UsageError
+from evq.errors import AttemptTimeout, EvqError, JobCancelled, LeaseLost, QueueFull, QueueUnavailable, UsageError
 from evq.executor import Completed, Outcome, Snoozed, execute, judge
 from evq.heartbeat import Heartbeat
 from evq.hooks import Hooks
@@ -157,7 +157,8 @@ class Worker:
                 await self._exchange()
                 leaving = self._stopping or (self._burst and not self._running)
                 if leaving and self._sleeper is not None:
-                    await self.queue.broker.rouse(self.id)  # its last look
+                    with contextlib.suppress(QueueFull):  # it wakes by itself in a few seconds
+                        await self.queue.broker.rouse(self.id)  # for its last look
             except QueueUnavailable as error:
                 await self._wait_out(error)
                 continue

@@ -17,7 +17,7 @@ from evq.queue import Queue
 from evq.settings import worker_count
 from evq.worker import Worker
 
-LEAVE = 5.0
+LEAVE = 2.0
 """How long the process may take to end once its jobs have, s."""
 
 

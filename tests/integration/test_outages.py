@@ -12,9 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 from redis import Redis
-from running import until_status, working
+from running import until, until_status, working
 
-from evq import Context, JobStatus, Queue, QueueUnavailable
+from evq import Context, Job, JobStatus, Queue, QueueFull, QueueUnavailable
 from evq.embedded import find_server
 from evq.events import RECONNECTED
 from evq.lifecycle import State
@@ -143,6 +143,32 @@ async def test_a_redis_that_refuses_writes_is_waited_out(queue: Queue) -> None:
         await anyio.sleep(0.3)
         await queue.broker._exchange([("REPLICAOF", "NO", "ONE")])
         assert await (await work.enqueue()).result(10) == "done"
+
+
+async def test_a_full_redis_takes_no_new_jobs_and_is_drained_with_progress_results_and_hooks(queue: Queue) -> None:
+    told: list[str] = []
+
+    @queue.task
+    async def work(ctx: Context, n: int) -> int:
+        await ctx.progress(50)
+        return n
+
+    @work.on_completed
+    async def hook(job: Job) -> None:
+        told.append(job.id)
+
+    jobs = await queue.enqueue_many([work.job(n=n) for n in range(40)])
+    await queue.broker._exchange([("CONFIG", "SET", "maxmemory", 1)])
+    with pytest.raises(QueueFull):
+        await work.enqueue(n=40)
+    async with working(queue, concurrency=4):
+        assert [await job.result(5) for job in jobs] == list(range(40))
+        await until(lambda: _all_told(told, 40))
+    assert sorted(told) == [job.id for job in jobs]
+
+
+async def _all_told(told: list[str], count: int) -> bool:
+    return len(told) >= count
 
 
 async def test_a_worker_that_is_stopped_while_redis_is_away_ends(

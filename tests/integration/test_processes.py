@@ -106,13 +106,15 @@ def start(tmp_path: Path, environ: Mapping[str, str]) -> Iterator[Start]:
 
 def children(pid: int) -> list[psutil.Process]:
     try:
-        return psutil.Process(pid).children()
+        found: list[psutil.Process] = psutil.Process(pid).children()
     except psutil.NoSuchProcess:
         return []
+    return found
 
 
 def workers(queue: Queue) -> list[str]:
-    return blocking(queue.workers)()
+    names: list[str] = blocking(queue.workers)()
+    return names
 
 
 def until(condition: Callable[[], object], *, within: float = 15) -> None:
@@ -143,6 +145,7 @@ def test_a_pool_runs_jobs_and_drains_on_sigterm(start: Start, queue: Queue) -> N
     pool.send_signal(signal.SIGTERM)
     _, errors = pool.communicate(timeout=20)
     assert pool.returncode == 0, errors
+    assert all(line.startswith("{") for line in errors.splitlines()), errors
     assert status(queue, job_id) == "completed"
     assert workers(queue) == []
 
@@ -179,6 +182,11 @@ def test_ctrl_c_drains_too(start: Start, queue: Queue) -> None:
     assert worker.returncode == 0
 
 
+def is_replaced(pool: int, pid: int) -> bool:
+    pids = {child.pid for child in children(pool)}
+    return len(pids) == 2 and pid not in pids
+
+
 def test_a_process_that_was_killed_is_replaced(start: Start, queue: Queue) -> None:
     pool = start("--processes", "2")
     until(lambda: len(workers(queue)) == 2)
@@ -186,7 +194,7 @@ def test_a_process_that_was_killed_is_replaced(start: Start, queue: Queue) -> No
     for _ in range(2):
         victim = children(pool.pid)[0]
         victim.kill()
-        until(lambda victim=victim: len(pids := {c.pid for c in children(pool.pid)}) == 2 and victim.pid not in pids)
+        until(lambda: is_replaced(pool.pid, victim.pid))  # noqa: B023 - it is called here
     assert blocking(queue.result)(enqueue(queue, "pid"), 10)
     assert {child.pid for child in children(pool.pid)} != old
     pool.send_signal(signal.SIGTERM)

@@ -9,6 +9,7 @@ import pytest
 from running import until, working
 
 from evq import (
+    Event,
     JobCancelled,
     JobFailed,
     JobStatus,
@@ -201,11 +202,16 @@ async def test_events_begin_where_the_listener_comes_in(queue: Queue) -> None:
     async def work() -> None: ...
 
     await work.enqueue()
-    events = queue.events()
-    first = asyncio.create_task(anext(aiter(events)))
-    await until(lambda: _blocked(queue))
-    late = await work.enqueue()
-    assert (await first).jobs == (late.id,)
+    first: list[Event] = []
+
+    async def listen() -> None:
+        first.append(await anext(queue.events()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(listen)
+        await until(lambda: _blocked(queue))
+        late = await work.enqueue()
+    assert first[0].jobs == (late.id,)
 
 
 async def _blocked(queue: Queue) -> bool:

@@ -1,6 +1,7 @@
 """A worker and a real Redis, in this process."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -266,7 +267,7 @@ async def test_an_attempt_that_takes_too_long_is_interrupted_and_retried(queue: 
             ends.append("interrupted")
 
     async with working(queue):
-        with pytest.raises(JobFailed, match="timeout of 0.05 s") as failed:
+        with pytest.raises(JobFailed, match=r"timeout of 0\.05 s") as failed:
             await (await slow.enqueue()).result(5)
     assert failed.value.type == "AttemptTimeout"
     assert ends == ["interrupted"] * 2
@@ -337,10 +338,8 @@ async def test_a_running_job_is_cancelled_within_a_heartbeat(brief: Queue) -> No
 async def test_a_handler_that_swallows_its_cancellation_and_ends_well_has_ended_well(brief: Queue) -> None:
     @brief.task
     async def stubborn() -> str:
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await anyio.sleep(60)
-        except asyncio.CancelledError:
-            pass
         return "finished all the same"
 
     async with working(brief):
@@ -356,7 +355,7 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(brief: Queue
     @brief.task
     async def rude(ctx: Context) -> int:
         runs.append(ctx.fence)
-        time.sleep(2.5)
+        time.sleep(2.5)  # noqa: ASYNC251 - rude, as we said
         return ctx.fence
 
     other = Queue(brief.name, redis=brief.url, lease=1)

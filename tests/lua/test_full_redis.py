@@ -67,6 +67,9 @@ async def test_running_jobs_report_keep_their_leases_and_end(full: Bench) -> Non
     assert await full.broker.watch(done.id, "a", 60_000) is Reply.WATCHING
     assert await full.ack(done) is Reply.OK
     assert await full.broker.next_ended("a", 10) == done.id
+    (record,) = await full.broker.get([done.id])
+    assert record is not None
+    assert record.result == "done"
     assert await full.fail(failed) is Reply.OK
     assert await full.backoff(tried) is Reply.OK
     assert await full.snooze(handed) is Reply.OK

@@ -5,10 +5,12 @@ from string import Formatter
 
 import pytest
 
-from evq_ext import Column, Reject, RowError, RowParser
+from evq_ext import Batch, Column, Reject, RowError, RowParser
 from evq_server.messages import FIELD_NAMES, TEXTS, Language, describe
 from evq_server.report import RejectLog, read_rejects, write_errors_csv
+from evq_server.source import Source, prepare
 
+FORMULA_STARTS = list("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full width is meant
 HEADER = ("이름", "이메일")
 BAD_EMAIL = RowError("email", "nowhere", "email_invalid", {"reason": "It must have an @-sign."})
 NO_NAME = RowError("name", "", "name_missing", {})
@@ -81,7 +83,7 @@ def test_the_report_begins_with_a_byte_order_mark_and_leaves_no_part(tmp_path: P
     assert [entry.name for entry in tmp_path.iterdir()] == ["errors.csv"]
 
 
-@pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"))  # noqa: RUF001 - full width is meant
+@pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_a_cell_that_could_be_a_formula_is_text(tmp_path: Path, start: str) -> None:
     cell = f"{start}HYPERLINK(A1)"
     error = RowError(cell, "", "text_too_long", {})
@@ -92,6 +94,37 @@ def test_a_cell_that_could_be_a_formula_is_text(tmp_path: Path, start: str) -> N
     assert header == ["_row", "_error", f"'{cell}"]
     assert (first, second) == (f"'{cell}", f"a{cell}")
     assert text.startswith(f"'{start}")
+
+
+def _uploaded(path: Path, rows: Sequence[Sequence[str]]) -> tuple[Source, Batch]:
+    """Write *rows* as a CSV file, and read it as an import does."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+    source = prepare(path, path.parent, filename=path.name, on_progress=lambda _: None)
+    parser = RowParser(source.columns, delimiter=source.delimiter, skip_records=source.skip_records)
+    return source, parser.feed(source.path.read_bytes())
+
+
+def test_a_corrected_report_gives_the_values_of_an_upload_that_was_right_at_once(tmp_path: Path) -> None:
+    header = ["name", "email", "phone", "note"]
+    right = [
+        [f"{start}Kim", f"={number}@example.org", "+82 10-2345-6789", f"{start} 2"]
+        for number, start in enumerate(FORMULA_STARTS)
+    ]
+    wrong = [[name, email.replace("@", " at "), phone, note] for name, email, phone, note in right]
+    source, batch = _uploaded(tmp_path / "wrong.csv", [header, *wrong])
+    assert (batch.count, len(batch.rejects)) == (0, len(wrong))
+
+    path = tmp_path / "errors.csv"
+    write_errors_csv(path, source.header, batch.rejects, language="en")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        top, *report = csv.reader(file)
+    corrected = [[cell.replace(" at ", "@") for cell in row] for row in report]
+    _, batch = _uploaded(tmp_path / "corrected.csv", [top, *corrected])
+
+    _, at_once = _uploaded(tmp_path / "right.csv", [header, *right])
+    assert at_once.count == len(right)
+    assert (batch.columns, batch.rejects) == (at_once.columns, ())
 
 
 def test_every_error_of_the_core_has_a_text_in_both_languages() -> None:

@@ -1,0 +1,95 @@
+"""How fast a participants file is read: the compiled core, its twin, and the program one would write by hand."""
+
+import csv
+import io
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import phonenumbers
+from email_validator import validate_email
+
+import evq_ext
+from benchmarks.measuring import Effort, Row, alternate, figures, rate
+from evq_ext import Column, _reference
+
+ROWS: Final = 100_000
+SAMPLE: Final = 2_000
+"""Rows of the case with the hand-written program, which is slow."""
+CHUNK: Final = 256 * 1024
+"""Bytes fed at a time, as an import does."""
+COLUMNS: Final = (Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text"))
+# Where the core could not be compiled these are one and the same.
+PARSERS: Final = {evq_ext.IMPLEMENTATION: evq_ext.RowParser, "reference": _reference.RowParser}
+
+NAMES: Final = ["김민준", "이서연", "박도윤", "남궁 하은", "Anna Schmidt", "Chen Wei", "María García"]
+NOTES: Final = ["", "", "", "채식 식단 요청", '"오후부터, 늦게 참석"', "R&D"]
+BAD_EMAILS: Final = ["없음", "minjun.example.org", "jiho@@example.com"]
+# As people write them, with how many of a hundred do; the land lines are what the core hands to the library.
+PHONES: Final = {"010-{}-{}": 58, "010{}{}": 15, "+82 10-{}-{}": 10, "": 14, "02-{}-{}": 3}
+
+
+def measure(effort: Effort) -> list[Row]:
+    rows, sample = effort.of(ROWS), effort.of(SAMPLE)
+    return [
+        *_case(f"{rows:,} rows", rows, {name: partial(_parse, parser) for name, parser in PARSERS.items()}, effort),
+        *_case(
+            f"{sample:,} rows, and by hand",
+            sample,
+            {name: partial(_parse, parser) for name, parser in PARSERS.items()} | {"csv + libraries": parse_by_hand},
+            effort,
+        ),
+    ]
+
+
+def _case(case: str, count: int, subjects: dict[str, Callable[[bytes], int]], effort: Effort) -> list[Row]:
+    """Let all subjects read the same file; raise RuntimeError if they do not accept the same number of rows."""
+    data = people_csv(count)
+    accepted = {name: read(data) for name, read in subjects.items()}
+    if len(set(accepted.values())) > 1:
+        raise RuntimeError(f"{case}: the subjects do not do the same work, as they accept {accepted} rows.")
+    taken = alternate({name: partial(rate, count, partial(read, data)) for name, read in subjects.items()}, effort.rounds)
+    return figures("import", case, taken, unit="rows/s", better="higher")
+
+
+def people_csv(count: int) -> bytes:
+    """Invent a file of *count* people, about 3 % of whom have a wrong e-mail address; always the same."""
+    chance = random.Random(20260301)
+    forms = chance.choices(list(PHONES), list(PHONES.values()), k=count)
+    lines = ["name,email,phone,note"]
+    for number, form in enumerate(forms):
+        email = chance.choice(BAD_EMAILS) if chance.random() < 0.03 else f"guest.{number}@example.org"
+        phone = form.format(chance.randrange(2000, 5000), chance.randrange(1000, 10_000))
+        lines.append(f"{chance.choice(NAMES)},{email},{phone},{chance.choice(NOTES)}")
+    return "\n".join(lines).encode()
+
+
+def _parse(parser_class: type[evq_ext.RowParser] | type[_reference.RowParser], data: bytes) -> int:
+    parser = parser_class(COLUMNS, skip_records=1)
+    batches = [parser.feed(data[start : start + CHUNK]) for start in range(0, len(data), CHUNK)]
+    return sum(batch.count for batch in [*batches, parser.finish()])
+
+
+def parse_by_hand(data: bytes) -> int:
+    """Read the file as one would without evq_ext: the standard library, and the authorities on e-mail and phone."""
+    accepted: dict[str, dict[str, str]] = {}
+    for row in csv.DictReader(io.StringIO(data.decode())):
+        try:
+            email = validate_email(row["email"].strip(), check_deliverability=False).normalized.lower()
+            phone = _e164(row["phone"].strip())
+        except (ValueError, phonenumbers.NumberParseException):
+            continue
+        name = row["name"].strip()
+        if name and email not in accepted:
+            accepted[email] = {"name": name, "email": email, "phone": phone, "note": row["note"].strip()}
+    return len(accepted)
+
+
+def _e164(text: str) -> str:
+    if not text:
+        return ""
+    number = phonenumbers.parse(text, "KR")
+    if not phonenumbers.is_valid_number(number):
+        raise ValueError(text)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,94 @@
+"""How everything is measured: side by side, in alternating rounds, after a warm-up."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+Taken = TypeVar("Taken")
+
+CASE_SECONDS: Final = 20.0
+"""A case that has taken this long begins no further round, s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is measured: *rounds* of each case, with *share* of its full load."""
+
+    rounds: int
+    share: float
+
+    def of(self, load: int) -> int:
+        """Return this share of a full load, at least 1."""
+        return max(1, round(load * self.share))
+
+
+FULL: Final = Effort(rounds=5, share=1.0)
+QUICK: Final = Effort(rounds=1, share=0.02)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One subject's figures in one case; *n* is how many rounds they are of."""
+
+    suite: str
+    case: str
+    subject: str
+    unit: str
+    better: Literal["higher", "lower"]
+    median: float
+    min: float
+    max: float
+    n: int
+
+
+def alternate(subjects: Mapping[str, Callable[[], Taken]], rounds: int) -> dict[str, list[Taken]]:
+    """Run every subject once to warm up, then once a round, and return what each round took.
+
+    Every other round goes the other way, so that a machine that grows slower or faster favours nobody.
+    """
+    taken: dict[str, list[Taken]] = {name: [] for name in subjects}
+    for measure in subjects.values():
+        measure()
+    give_up = time.monotonic() + CASE_SECONDS
+    for number in range(rounds):
+        if number and time.monotonic() > give_up:
+            break
+        for name in list(subjects) if number % 2 else reversed(subjects):
+            taken[name].append(subjects[name]())
+    return taken
+
+
+def rate(count: int, work: Callable[[], object]) -> float:
+    """Do *work*, which is *count* things, and return how many a second that is."""
+    start = time.perf_counter()
+    work()
+    return count / (time.perf_counter() - start)
+
+
+def figures(
+    suite: str, case: str, taken: Mapping[str, Sequence[float]], *, unit: str, better: Literal["higher", "lower"]
+) -> list[Row]:
+    """Return a row for each subject of a case."""
+    return [
+        Row(
+            suite=suite,
+            case=case,
+            subject=subject,
+            unit=unit,
+            better=better,
+            median=statistics.median(values),
+            min=min(values),
+            max=max(values),
+            n=len(values),
+        )
+        for subject, values in taken.items()
+    ]
+
+
+def ratios(rows: Iterable[Row]) -> list[tuple[Row, float]]:
+    """Pair each row with its median divided by that of the last row of its case, which is the base."""
+    rows = list(rows)
+    bases = {(row.suite, row.case): row.median for row in rows}
+    return [(row, row.median / bases[row.suite, row.case]) for row in rows]

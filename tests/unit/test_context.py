@@ -1,0 +1,73 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evq import Context, JobCancelled, JobProgress
+from evq.context import estimate_remaining
+from evq.job import ReservedJob
+
+pytestmark = pytest.mark.anyio
+
+
+def a_context(reported: list[JobProgress], progress: JobProgress | None = None) -> Context:
+    async def report(progress: JobProgress) -> None:
+        reported.append(progress)
+
+    job = ReservedJob(id="0" * 26, task="t", payload=b"{}", fence=3, failures=1, created_ms=0, progress=progress)
+    return Context(job, report)
+
+
+@given(st.lists(st.floats(allow_nan=True), min_size=1, max_size=20))
+async def test_progress_never_goes_back_and_never_leaves_its_bounds(percentages: list[float]) -> None:
+    reported: list[JobProgress] = []
+    context = a_context(reported)
+    for percentage in percentages:
+        await context.progress(percentage, completed_steps=int(percentage) % 7 if math.isfinite(percentage) else None)
+    shown = [progress.percentage for progress in reported]
+    assert shown == sorted(shown)
+    assert all(0 <= percentage <= 100 for percentage in shown)
+    steps = [progress.completed_steps for progress in reported]
+    assert steps == sorted(steps)
+    remaining = [p.estimated_time_remaining for p in reported if p.estimated_time_remaining is not None]
+    assert remaining == sorted(remaining, reverse=True)
+    assert all(seconds >= 0 for seconds in remaining)
+
+
+async def test_a_later_attempt_begins_where_the_earlier_one_got_to() -> None:
+    reported: list[JobProgress] = []
+    context = a_context(reported, JobProgress(percentage=75, current_step="save", total_steps=5, completed_steps=3))
+    assert (context.attempt, context.fence, context.job_id) == (2, 3, "0" * 26)
+    await context.progress(25, step="parse", completed_steps=1)
+    (shown,) = reported
+    assert (shown.percentage, shown.current_step, shown.total_steps, shown.completed_steps) == (75, "parse", 5, 3)
+
+
+async def test_a_step_stays_until_another_is_named() -> None:
+    reported: list[JobProgress] = []
+    context = a_context(reported)
+    await context.progress(10, step="parse")
+    await context.progress(20)
+    assert [progress.current_step for progress in reported] == ["parse", "parse"]
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "percentage", "remaining"),
+    [(10, 50, 10), (10, 25, 30), (10, 100, 0), (0.01, 100, 0), (0.1, 50, None), (10, 0, None)],
+)
+def test_the_remaining_time_is_measured(elapsed: float, percentage: float, remaining: float | None) -> None:
+    assert estimate_remaining(elapsed, percentage) == remaining
+
+
+def test_a_check_raises_why_the_handler_should_stop() -> None:
+    context = a_context([])
+    context.check()
+    context.interruption = JobCancelled("0" * 26)
+    with pytest.raises(JobCancelled):
+        context.check()
+
+
+def test_progress_comes_back_from_the_wire_as_it_went() -> None:
+    progress = JobProgress(percentage=12.5, current_step="읽기", total_steps=5, completed_steps=1)
+    assert JobProgress.load(progress.dump()) == progress
