@@ -19,11 +19,11 @@ PATIENCE = 30.0
 """How long Redis may take to start and load its data, or to leave them, s."""
 
 # The guard ends with Redis; and Redis ends with the guard's standard input, which ends when its owner closes it or
-# dies, however it dies. It runs in a session of its own, where Ctrl-C does not reach it.
+# dies, however it dies; then the guard removes the socket's folder, too. It runs in a session of its own, where Ctrl-C does not reach it.
 _GUARD = """
 exec 3<&0
 "$@" 3<&- & redis=$!
-{ read -r _ <&3; kill -TERM "$redis"; } & watcher=$!
+{ read -r _ <&3; kill -TERM "$redis"; rm -rf -- "$0"; } & watcher=$!
 wait "$redis"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"
@@ -56,7 +56,7 @@ def private_redis(data: Path | None = None, *, server: str | None = None) -> Ite
         options = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--save", ""]
         options += ["--daemonize", "no", "--loglevel", "warning", "--logfile", str(Path(data or folder, "redis.log"))]
         options += ["--dir", str(data or folder), "--appendonly", "yes" if data else "no"]
-        with _guarded([server or find_server(), *options], lock) as guard:
+        with _guarded([server or find_server(), *options], folder, lock) as guard:
             _await_answer(socket, guard, Path(data or folder, "redis.log"))
             yield f"unix://{socket}"
 
@@ -88,9 +88,9 @@ def _locked(data: Path | None) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _guarded(command: list[str], lock: int) -> Iterator[subprocess.Popen[bytes]]:
+def _guarded(command: list[str], folder: str, lock: int) -> Iterator[subprocess.Popen[bytes]]:
     guard = subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "evq-redis", *command],
+        ["/bin/sh", "-c", _GUARD, folder, *command],
         stdin=subprocess.PIPE,
         stdout=lock,  # nothing is written there
         stderr=subprocess.DEVNULL,

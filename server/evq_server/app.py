@@ -16,12 +16,12 @@ from litestar.types import ControllerRouterHandler, Message, Scope
 from evq_server.api import events, health, imports, pages, participants, tickets
 from evq_server.api import jobs as job_routes
 from evq_server.auth import KeyGuard
-from evq_server.database import Database
 from evq_server.errors import EXCEPTION_HANDLERS, log_unexpected
 from evq_server.hub import Hub
-from evq_server.imports import get_import
 from evq_server.jobs import ImportJobs
 from evq_server.settings import Settings, load_api_key, load_secret
+from evq_server.store.database import Database
+from evq_server.store.imports import get_import
 from evq_server.uploads import remove_abandoned
 
 BODY_LIMIT = 256 * 1024  # bytes; uploads have their own limit

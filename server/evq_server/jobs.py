@@ -22,16 +22,16 @@ from evq import (
     ValidationError,
 )
 from evq_server.clock import now_ms
-from evq_server.database import Database
-from evq_server.delivery import deliver
-from evq_server.imports import FinalStatus, Import, get_import, record_outcome, reopen, unfinished_imports
-from evq_server.letters import LetterWriter
-from evq_server.mail import MaildirTransport, SmtpTransport, Transport
-from evq_server.outbox import Kind, NewMail, abandon_deliveries, drop_queued, queue_mail, unsent_imports
-from evq_server.pipeline import Attempt
+from evq_server.mail.delivery import deliver
+from evq_server.mail.letters import LetterWriter
+from evq_server.mail.transports import MaildirTransport, SmtpTransport, Transport
+from evq_server.pipeline.attempt import Attempt
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings, load_secret
-from evq_server.tickets import derive_token
+from evq_server.store.database import Database
+from evq_server.store.imports import FinalStatus, Import, get_import, record_outcome, reopen, unfinished_imports
+from evq_server.store.outbox import Kind, NewMail, abandon_deliveries, drop_queued, queue_mail, unsent_imports
+from evq_server.store.tickets import derive_token
 
 log = logging.getLogger("evq_server.jobs")
 

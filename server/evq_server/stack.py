@@ -14,9 +14,9 @@ from evq import UsageError, WorkerPool
 from evq.embedded import private_redis
 from evq.settings import redis_url
 from evq_server.app import create_app
-from evq_server.database import Database, open_database
 from evq_server.jobs import ImportJobs
 from evq_server.settings import Settings, load_api_key, load_secret
+from evq_server.store.database import Database, open_database
 
 WORKERS = "evq_server.worker:queue"
 DRAIN = 10.0

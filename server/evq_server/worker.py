@@ -1,8 +1,8 @@
 """The queue for `evq worker evq_server.worker:queue`, set up by the environment."""
 
-from evq_server.database import open_database
 from evq_server.jobs import ImportJobs
 from evq_server.settings import Settings
+from evq_server.store.database import open_database
 
 _settings = Settings.from_env()
 _settings.prepare()

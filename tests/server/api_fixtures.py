@@ -13,10 +13,10 @@ import uvicorn
 from evq import Context, Queue, Worker
 from evq.job import NewJob, dump_payload
 from evq_server.app import create_app
-from evq_server.database import Database
 from evq_server.jobs import ImportJobs
 from evq_server.schemas import ImportPayload
 from evq_server.settings import Settings, load_api_key
+from evq_server.store.database import Database
 
 TASK = "import_participants"
 Script = Callable[[Context], Awaitable[Any]]

@@ -4,10 +4,10 @@ from typing import Protocol
 
 import pytest
 
-from evq_server.database import Database, open_database
-from evq_server.events import put_event
-from evq_server.imports import begin_attempt, create_import
 from evq_server.settings import Settings
+from evq_server.store.database import Database, open_database
+from evq_server.store.events import put_event
+from evq_server.store.imports import begin_attempt, create_import
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import anyio
 import pytest
 
 from evq import Context, Queue
-from evq_server.database import Database
-from evq_server.imports import record_outcome
-from evq_server.participants import Row, list_participants, save_chunk
 from evq_server.settings import Settings, load_secret
-from evq_server.tickets import issue_tickets
+from evq_server.store.database import Database
+from evq_server.store.imports import record_outcome
+from evq_server.store.participants import Row, list_participants, save_chunk
+from evq_server.store.tickets import issue_tickets
 from tests.server.api_fixtures import Server, serve, until
 
 pytestmark = pytest.mark.anyio

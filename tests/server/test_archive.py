@@ -7,8 +7,8 @@ from zipfile import ZipFile
 import pytest
 
 from evq.errors import ValidationError
-from evq_server import archive as archive_module
-from evq_server.archive import check_archive, check_extent, sheets_of
+from evq_server.files import archive as archive_module
+from evq_server.files.archive import check_archive, check_extent, sheets_of
 from tests.server.workbooks import MAIN, SHEET, cells_at, crafted
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from evq_server.database import SCHEMA_VERSION, Database, DatabaseError, events, insert_or_ignore, open_database
-from evq_server.database import schema_version as schema
+from evq_server.store.database import SCHEMA_VERSION, Database, DatabaseError, events, insert_or_ignore, open_database
+from evq_server.store.database import schema_version as schema
 
 EVENT = {"id": "spring", "name": "Spring", "language": "en", "created_ms": 1}
 

@@ -10,14 +10,14 @@ import pytest
 from aiosmtpd import smtp
 
 from evq.errors import JobCancelled, LeaseLost, NetworkError, TemporaryError
-from evq_server.database import Database, open_database
-from evq_server.delivery import MAX_ATTEMPTS, Delivered, deliver
-from evq_server.letters import LetterWriter
-from evq_server.mail import MaildirTransport, SmtpTransport, Transport
-from evq_server.outbox import NewMail, State, begin_delivery, claim, counts, queue_mail, resend
-from evq_server.participants import Row, list_participants, save_chunk
+from evq_server.mail.delivery import MAX_ATTEMPTS, Delivered, deliver
+from evq_server.mail.letters import LetterWriter
+from evq_server.mail.transports import MaildirTransport, SmtpTransport, Transport
 from evq_server.settings import Settings
-from evq_server.tickets import issue_tickets
+from evq_server.store.database import Database, open_database
+from evq_server.store.outbox import NewMail, State, begin_delivery, claim, counts, queue_mail, resend
+from evq_server.store.participants import Row, list_participants, save_chunk
+from evq_server.store.tickets import issue_tickets
 from tests.server.test_mail import Mailbox, free_port, hang_up, serving
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 import pytest
 
 from evq.errors import ValidationError
-from evq_server.database import Database
-from evq_server.events import get_event, put_event
+from evq_server.store.database import Database
+from evq_server.store.events import get_event, put_event
 
 
 def test_an_event_is_created_then_changed(database: Database) -> None:

@@ -13,10 +13,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from evq import Context, Event, Queue, QueueUnavailable
 from evq_server import hub as hub_module
-from evq_server.database import Database
 from evq_server.hub import Hub, Message, Seat
-from evq_server.imports import record_outcome
 from evq_server.settings import Settings
+from evq_server.store.database import Database
+from evq_server.store.imports import record_outcome
 from tests.server.api_fixtures import Server, serve
 
 pytestmark = pytest.mark.anyio

@@ -4,8 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.database import Database
-from evq_server.imports import (
+from evq_server.store.database import Database
+from evq_server.store.imports import (
     advance,
     begin_attempt,
     get_import,

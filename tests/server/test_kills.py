@@ -17,15 +17,15 @@ import sqlalchemy as sa
 from evq import Job, JobStatus, Queue, WorkerPool
 from evq.embedded import private_redis
 from evq.ids import new_id
-from evq_server import imports
 from evq_server.clock import now_ms
-from evq_server.database import Database, open_database, outbox, participants, tickets
-from evq_server.events import put_event
 from evq_server.jobs import ImportJobs, delivery_id
+from evq_server.pipeline.steps import STEPS
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings, load_secret
-from evq_server.steps import STEPS
-from evq_server.tickets import derive_token, event_key, token_hash
+from evq_server.store import imports
+from evq_server.store.database import Database, open_database, outbox, participants, tickets
+from evq_server.store.events import put_event
+from evq_server.store.tickets import derive_token, event_key, token_hash
 
 pytestmark = pytest.mark.anyio
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 import pytest
 import zxingcpp
 
-from evq_server.database import Database, participants
-from evq_server.events import Language, put_event
-from evq_server.imports import FinalStatus, record_outcome
-from evq_server.letters import LetterWriter
-from evq_server.outbox import Kind, QueuedMail
-from evq_server.participants import Row, list_participants, save_chunk
-from evq_server.tickets import issue_tickets
+from evq_server.mail.letters import LetterWriter
+from evq_server.store.database import Database, participants
+from evq_server.store.events import Language, put_event
+from evq_server.store.imports import FinalStatus, record_outcome
+from evq_server.store.outbox import Kind, QueuedMail
+from evq_server.store.participants import Row, list_participants, save_chunk
+from evq_server.store.tickets import issue_tickets
 from tests.server.test_qr import pixels
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from evq.errors import NetworkError, TemporaryError
-from evq_server.mail import MaildirTransport, Refused, SmtpTransport, Unsure
+from evq_server.mail.transports import MaildirTransport, Refused, SmtpTransport, Unsure
 
 
 def letter(to: str = "guest@example.org", subject: str = "입장권", message_id: str = "<1@example.org>") -> EmailMessage:

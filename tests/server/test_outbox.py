@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from evq.errors import LeaseLost
-from evq_server.database import Database
-from evq_server.outbox import (
+from evq_server.store.database import Database
+from evq_server.store.outbox import (
     NewMail,
     QueuedMail,
     Settled,

@@ -5,9 +5,9 @@ import pytest
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.database import Database, before_images, participants
-from evq_server.imports import FinalStatus, get_import, record_outcome
-from evq_server.participants import (
+from evq_server.store.database import Database, before_images, participants
+from evq_server.store.imports import FinalStatus, get_import, record_outcome
+from evq_server.store.participants import (
     LOOKUP_SIZE,
     ChunkResult,
     Duplicates,
@@ -23,7 +23,7 @@ from evq_server.participants import (
     rejections_of_import,
     save_chunk,
 )
-from evq_server.tickets import issue_tickets
+from evq_server.store.tickets import issue_tickets
 
 if TYPE_CHECKING:
     from tests.server.conftest import StartImport

@@ -6,9 +6,9 @@ from string import Formatter
 import pytest
 
 from evq_ext import Batch, Column, Reject, RowError, RowParser
-from evq_server.messages import FIELD_NAMES, TEXTS, Language, describe
-from evq_server.report import RejectLog, read_rejects, write_errors_csv
-from evq_server.source import Source, prepare
+from evq_server.files.messages import FIELD_NAMES, TEXTS, Language, describe
+from evq_server.files.report import RejectLog, read_rejects, write_errors_csv
+from evq_server.files.source import Source, prepare
 
 FORMULA_STARTS = list("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full width is meant
 HEADER = ("이름", "이메일")

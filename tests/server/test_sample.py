@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from evq_ext import Batch, RowParser
-from evq_server.source import prepare
+from evq_server.files.source import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "server" / "evq_server" / "sample"

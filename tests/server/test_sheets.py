@@ -10,8 +10,8 @@ import pytest
 import xlsxwriter
 
 from evq.errors import ValidationError
-from evq_server import sheets
-from evq_server.sheets import convert, text_of
+from evq_server.files import sheets
+from evq_server.files.sheets import convert, text_of
 from tests.server.workbooks import MAIN, cells_at, crafted, relations
 
 HEADER = ["이름", "이메일"]
@@ -38,7 +38,7 @@ def _convert(workbook: Path, *, sheet: str | None = None) -> tuple[str, list[str
 
 def _children() -> list[psutil.Process]:
     """Return the running readers of workbooks."""
-    return [child for child in psutil.Process().children() if "evq_server.sheets" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "evq_server.files.sheets" in child.cmdline()]
 
 
 def _refusal(workbook: Path, *, sheet: str | None = None) -> str:
@@ -215,7 +215,7 @@ def test_a_cancel_while_the_list_is_written_leaves_nothing(tmp_path: Path) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_the_child_dies_with_its_parent() -> None:
     child = (
-        "import os, sys; from evq_server.sheets import _limit_this_process;"
+        "import os, sys; from evq_server.files.sheets import _limit_this_process;"
         "_limit_this_process(os.getppid()); print(os.getpid(), flush=True); sys.stdin.read()"
     )
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"

@@ -8,7 +8,7 @@ import xlsxwriter
 
 from evq.errors import ValidationError
 from evq_ext import Column, RowParser
-from evq_server.source import Source, prepare
+from evq_server.files.source import Source, prepare
 
 KOREAN = "이름,이메일,소속\n김민수,minsu@example.org,한빛\n"
 NAME, EMAIL = Column("name", "name"), Column("email", "email")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evq_ext import Batch, Column, ColumnData, RowParser
-from evq_server.spool import Chunk, SpoolCorrupt, SpoolReader, SpoolWriter
+from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader, SpoolWriter
 
 COLUMNS = [Column("name", "name"), Column("email", "email"), Column("note", "text")]
 NAMES = [column.name for column in COLUMNS]

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.database import Database, participants, tickets
-from evq_server.participants import Row, list_participants, save_chunk
-from evq_server.tickets import (
+from evq_server.store.database import Database, participants, tickets
+from evq_server.store.participants import Row, list_participants, save_chunk
+from evq_server.store.tickets import (
     derive_token,
     event_key,
     find_ticket,

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from evq import Queue
-from evq_server.database import Database
-from evq_server.imports import get_import, unfinished_imports
 from evq_server.settings import Settings
+from evq_server.store.database import Database
+from evq_server.store.imports import get_import, unfinished_imports
 from evq_server.uploads import FIELD_LIMIT, clean_filename, remove_abandoned
 from tests.server.api_fixtures import Server, serve, until
 

@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from evq import Queue
 from evq.embedded import private_redis
-from evq_server.client import Client
+from evq_server.commands.client import Client
 
 KEEP_FAILED = 3
 """How long the upload of a failed import is kept here, s."""

@@ -36,15 +36,15 @@ from evq.embedded import find_server
 from evq.ids import new_id
 from evq.job import ReservedJob
 from evq.settings import redis_url, worker_count
-from evq_server import imports
-from evq_server.client import Client, ServerError
 from evq_server.clock import now_ms
-from evq_server.database import open_database
-from evq_server.events import put_event
+from evq_server.commands.client import Client, ServerError
 from evq_server.jobs import ImportJobs
-from evq_server.pipeline import Attempt
+from evq_server.pipeline.attempt import Attempt
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings
+from evq_server.store import imports
+from evq_server.store.database import open_database
+from evq_server.store.events import put_event
 from tests.spec.conftest import KEEP_FAILED, Served
 
 pytestmark = pytest.mark.anyio

@@ -37,22 +37,23 @@ def test_it_ends_with_the_block_and_leaves_nothing_behind() -> None:
     assert not folder.exists()
 
 
-def test_it_ends_when_its_owner_is_killed() -> None:
+def test_it_ends_and_leaves_nothing_behind_when_its_owner_is_killed() -> None:
     program = (
         "import time, redis\n"
         "from evq.embedded import private_redis\n"
         "with private_redis() as url:\n"
-        "    with redis.Redis.from_url(url) as c: print(c.info('server')['process_id'], flush=True)\n"
+        "    with redis.Redis.from_url(url) as c: print(c.info('server')['process_id'], url, flush=True)\n"
         "    time.sleep(60)\n"
     )
     owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     with owner.stdout as output:
-        pid = int(output.readline())
-        assert psutil.pid_exists(pid)
+        pid, url = output.readline().split()
+        assert psutil.pid_exists(int(pid))
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    assert gone(pid)
+    assert gone(int(pid))
+    assert not Path(url.removeprefix("unix://")).parent.exists()
 
 
 def test_data_are_kept_in_a_folder_of_any_length(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from litestar.exceptions import NotFoundException
 from sqlalchemy import Connection
 
 from evq import Job, JobStatus
-from evq_server import imports
 from evq_server.hub import Message
 from evq_server.schemas import FinalData, Frame, FrameEvent, JobAnswer, JobFault, Links, Status
+from evq_server.store import imports
 
 TOTAL_STEPS = 5
 WAITING: dict[str, Any] = {

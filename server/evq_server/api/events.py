@@ -5,11 +5,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
 from sqlalchemy import Connection
 
-from evq_server import events
 from evq_server.api import Given
 from evq_server.clock import now_ms
-from evq_server.database import Database
 from evq_server.schemas import EventAnswer, EventBody
+from evq_server.store import events
+from evq_server.store.database import Database
 
 
 @put("/api/events/{event_id:str}", sync_to_thread=True)

@@ -10,9 +10,9 @@ from litestar import Response, get
 from evq.errors import QueueUnavailable
 from evq_server.api import Given
 from evq_server.auth import PUBLIC
-from evq_server.database import Database
 from evq_server.jobs import ImportJobs
 from evq_server.schemas import Health
+from evq_server.store.database import Database
 
 PATIENCE = 2.0  # s for each part
 

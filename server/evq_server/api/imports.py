@@ -14,15 +14,15 @@ from litestar.exceptions import ClientException
 from litestar.params import FromPath
 
 from evq.ids import new_id
-from evq_server import imports
 from evq_server.api import Given
 from evq_server.api.answers import links
 from evq_server.api.events import require_event
 from evq_server.clock import now_ms
-from evq_server.database import Database
 from evq_server.jobs import ImportJobs
 from evq_server.schemas import Accepted, ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings
+from evq_server.store import imports
+from evq_server.store.database import Database
 from evq_server.uploads import Received, Sink, Upload, clean_filename, receive
 
 logger = logging.getLogger(__name__)

@@ -14,15 +14,15 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import File
 
 from evq import Reply
-from evq_server import imports
 from evq_server.api import Given
 from evq_server.api.answers import Standing, job_answer, live, message, recorded, require_import
 from evq_server.auth import PROGRESS_PROTOCOL
-from evq_server.database import Database
 from evq_server.hub import Hub, Message, Seat
 from evq_server.jobs import ImportJobs
 from evq_server.schemas import JobAnswer, JobStatusAnswer
 from evq_server.settings import Settings
+from evq_server.store import imports
+from evq_server.store.database import Database
 
 UPLOAD_AGAIN = "The uploaded file is not kept any more, so the import cannot run again. Upload the file again."
 UNKNOWN_JOB = 4404  # a WebSocket close code of our own, after HTTP's 404

@@ -5,11 +5,11 @@ from typing import Annotated
 from litestar import get
 from litestar.params import FromPath, QueryParameter
 
-from evq_server import participants, tickets
 from evq_server.api import Given
 from evq_server.api.events import require_event
-from evq_server.database import Database
 from evq_server.schemas import ParticipantAnswer, ParticipantPage
+from evq_server.store import participants, tickets
+from evq_server.store.database import Database
 
 
 @get("/api/events/{event_id:str}/participants", sync_to_thread=True)

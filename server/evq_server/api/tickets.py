@@ -9,14 +9,14 @@ from litestar import MediaType, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from evq_server import tickets
 from evq_server.api import Given
 from evq_server.api.pages import WEB
 from evq_server.auth import PUBLIC
-from evq_server.database import Database
-from evq_server.events import Event, get_event
 from evq_server.qr import qr_png, qr_svg
 from evq_server.settings import Settings
+from evq_server.store import tickets
+from evq_server.store.database import Database
+from evq_server.store.events import Event, get_event
 
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
 PAGE = Template((WEB / "ticket.html").read_text(encoding="utf-8"))

@@ -13,14 +13,14 @@ import msgspec
 from anyio.to_thread import run_sync
 from rich.console import Console
 
-from evq_server.client import Client
-from evq_server.database import Database, open_database
-from evq_server.messages import TEXTS
-from evq_server.outbox import counts
-from evq_server.qr_archive import INDEX
+from evq_server.commands.client import Client
+from evq_server.commands.show import show_progress
+from evq_server.files.messages import TEXTS
+from evq_server.pipeline.qr_archive import INDEX
 from evq_server.settings import Settings
-from evq_server.show import show_progress
 from evq_server.stack import Stack
+from evq_server.store.database import Database, open_database
+from evq_server.store.outbox import counts
 
 SAMPLE: Final = files("evq_server") / "sample"
 UPLOADER: Final = "organiser@example.org"

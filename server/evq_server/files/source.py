@@ -12,9 +12,9 @@ from typing import Literal
 
 from evq.errors import ValidationError
 from evq_ext import Column, sniff_delimiter
-from evq_server.columns import lay_out
-from evq_server.decoding import as_utf8
-from evq_server.sheets import convert
+from evq_server.files.columns import lay_out
+from evq_server.files.decoding import as_utf8
+from evq_server.files.sheets import convert
 
 Kind = Literal["csv", "xlsx"]
 

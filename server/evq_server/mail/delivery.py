@@ -9,10 +9,10 @@ import msgspec
 
 from evq.errors import NetworkError, TemporaryError
 from evq_server.clock import now_ms
-from evq_server.database import Database
-from evq_server.letters import Letter, LetterWriter
-from evq_server.mail import Refused, Transport, Unsure
-from evq_server.outbox import Settled, begin_delivery, claim, settle
+from evq_server.mail.letters import Letter, LetterWriter
+from evq_server.mail.transports import Refused, Transport, Unsure
+from evq_server.store.database import Database
+from evq_server.store.outbox import Settled, begin_delivery, claim, settle
 
 MAX_ATTEMPTS: Final = 10
 """How often a mail is attempted before a server that keeps putting it off is taken at its word."""

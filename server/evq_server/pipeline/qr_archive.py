@@ -7,10 +7,10 @@ from io import StringIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from evq_server.files import whole_file
-from evq_server.participants import Participant
+from evq_server.files.report import harmless
+from evq_server.files.whole import whole_file
 from evq_server.qr import qr_png
-from evq_server.report import harmless
+from evq_server.store.participants import Participant
 
 INDEX = "index.csv"
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 import sqlalchemy as sa
 
-from evq_server.database import before_images, imports, insert_or_ignore, participants, rejections
-from evq_server.imports import advance
+from evq_server.store.database import before_images, imports, insert_or_ignore, participants, rejections
+from evq_server.store.imports import advance
 
 Duplicates = Literal["skip", "update", "error"]
 

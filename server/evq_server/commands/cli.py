@@ -13,10 +13,10 @@ from rich.console import Console
 
 from evq import EvqError
 from evq.cli.logs import set_up
-from evq_server.client import Client
-from evq_server.demo import run_demo
+from evq_server.commands.client import Client
+from evq_server.commands.demo import run_demo
+from evq_server.commands.show import show_progress
 from evq_server.settings import Settings, load_api_key
-from evq_server.show import show_progress
 from evq_server.stack import stack
 
 INTERRUPTED = 130

@@ -17,21 +17,21 @@ import sqlalchemy as sa
 
 from evq import SyncContext, ValidationError
 from evq_ext import Reject, RowError
-from evq_server import participants as people
 from evq_server.clock import now_ms
-from evq_server.database import Database
-from evq_server.events import Event, get_event
-from evq_server.imports import begin_attempt, get_import, hold
-from evq_server.outbox import NewMail, counts, queue_mail
-from evq_server.participants import ChunkResult, Participant, Rejection, Row
-from evq_server.qr_archive import qr_archive
-from evq_server.report import read_rejects, write_errors_csv
+from evq_server.files.report import read_rejects, write_errors_csv
+from evq_server.files.spool import Chunk, SpoolReader
+from evq_server.pipeline.qr_archive import qr_archive
+from evq_server.pipeline.steps import step
+from evq_server.pipeline.validating import Validated, fresh_workdir, validated
 from evq_server.schemas import ImportPayload, ImportResult
 from evq_server.settings import Settings
-from evq_server.spool import Chunk, SpoolReader
-from evq_server.steps import step
-from evq_server.tickets import issue_tickets, qr_text
-from evq_server.validating import Validated, fresh_workdir, validated
+from evq_server.store import participants as people
+from evq_server.store.database import Database
+from evq_server.store.events import Event, get_event
+from evq_server.store.imports import begin_attempt, get_import, hold
+from evq_server.store.outbox import NewMail, counts, queue_mail
+from evq_server.store.participants import ChunkResult, Participant, Rejection, Row
+from evq_server.store.tickets import issue_tickets, qr_text
 
 CHUNK: Final = 500
 """Rows saved, or participants ticketed, in one transaction."""

@@ -26,7 +26,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Pass
 
 from evq.errors import ValidationError
 from evq_ext import find_header, recognise
-from evq_server.archive import check_archive, check_extent, sheets_of
+from evq_server.files.archive import check_archive, check_extent, sheets_of
 
 MEMORY_LIMIT = 1 << 30  # bytes of address space
 CPU_LIMIT = 60  # s
@@ -49,7 +49,7 @@ def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callab
     at least every 50 ms, and may raise to stop. Raises ValidationError if the workbook cannot be read.
     """
     part = out.with_name(f"{out.name}.part")
-    command = [sys.executable, "-m", "evq_server.sheets", str(os.getpid()), str(workbook), str(part)]
+    command = [sys.executable, "-m", "evq_server.files.sheets", str(os.getpid()), str(workbook), str(part)]
     if sheet is not None:
         command.append(sheet)
     try:

@@ -12,9 +12,9 @@ from typing import Self
 import orjson
 
 from evq_ext import Reject, RowError
-from evq_server.columns import ERROR_COLUMN, ROW_COLUMN
-from evq_server.files import whole_file
-from evq_server.messages import Language, describe
+from evq_server.files.columns import ERROR_COLUMN, ROW_COLUMN
+from evq_server.files.messages import Language, describe
+from evq_server.files.whole import whole_file
 
 # A spreadsheet program takes a cell that begins with one of these for a formula (OWASP, CSV Injection).
 _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width

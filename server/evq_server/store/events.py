@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from evq.errors import ValidationError
-from evq_server.database import events
+from evq_server.store.database import events
 
 Language = Literal["ko", "en"]
 

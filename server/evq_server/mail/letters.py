@@ -18,11 +18,11 @@ import msgspec
 import sqlalchemy as sa
 from email_validator import validate_email
 
-from evq_server import database as db
-from evq_server.events import Language
-from evq_server.outbox import Kind, QueuedMail
 from evq_server.qr import qr_png
-from evq_server.tickets import qr_text, tokens_of
+from evq_server.store import database as db
+from evq_server.store.events import Language
+from evq_server.store.outbox import Kind, QueuedMail
+from evq_server.store.tickets import qr_text, tokens_of
 
 SUBJECTS: Final[dict[Language, dict[Kind, str]]] = {
     "en": {

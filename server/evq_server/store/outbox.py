@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.database import deliveries, imports, insert_or_ignore, outbox
+from evq_server.store.database import deliveries, imports, insert_or_ignore, outbox
 
 Kind = Literal["welcome", "import-completed", "import-failed", "import-cancelled"]
 State = Literal["queued", "sending", "sent", "failed", "unsure"]

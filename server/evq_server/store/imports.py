@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.database import imports
+from evq_server.store.database import imports
 
 FinalStatus = Literal["completed", "failed", "cancelled"]
 

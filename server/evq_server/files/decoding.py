@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evq.errors import ValidationError
-from evq_server.files import whole_file
+from evq_server.files.whole import whole_file
 
 # What the organiser may say, and the codec that reads it. Windows writes supersets of the standards, so those are read.
 ENCODINGS = {

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from evq_server.database import insert_or_ignore, participants, tickets
-from evq_server.imports import hold
+from evq_server.store.database import insert_or_ignore, participants, tickets
+from evq_server.store.imports import hold
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32, https://www.crockford.com/base32.html"""

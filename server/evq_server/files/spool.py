@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from evq_ext import Batch
-from evq_server.files import whole_file
+from evq_server.files.whole import whole_file
 
 _MAGIC = b"evqspl\x00\x01"  # the last byte is the format's version
 _HEAD = struct.Struct("<8sQI")

@@ -8,12 +8,12 @@ import msgspec
 
 from evq import SyncContext, ValidationError
 from evq_ext import Batch, RowParser
-from evq_server.files import whole_file
-from evq_server.report import RejectLog
+from evq_server.files.report import RejectLog
+from evq_server.files.source import Source, prepare
+from evq_server.files.spool import SpoolWriter
+from evq_server.files.whole import whole_file
+from evq_server.pipeline.steps import step
 from evq_server.schemas import ImportPayload
-from evq_server.source import Source, prepare
-from evq_server.spool import SpoolWriter
-from evq_server.steps import step
 
 READ_SIZE: Final = 256 * 1024
 """Bytes given to the core at a time."""

@@ -1,0 +1,78 @@
+"""What is shown of the figures: a table in a terminal, plain lines where they are piped, JSON in a file."""
+
+import datetime as dt
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measuring import Row, ratios
+from evq.embedded import find_server
+
+HEADINGS = ("suite", "case", "subject", "median", "min - max", "n", "ratio")
+PACKAGES = ("evq", "redis", "hiredis", "orjson", "anyio", "email-validator", "phonenumbers", "qrcode")
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    lines = [_cells(row, ratio) for row, ratio in ratios(rows)]
+    if not console.is_terminal:
+        for line in lines:
+            print("  ".join(line))
+        return
+    table = Table(*HEADINGS[:3])
+    for heading in HEADINGS[3:]:
+        table.add_column(heading, justify="right")
+    for line, before in zip(lines, [lines[0], *lines], strict=False):
+        if line[:2] != before[:2]:
+            table.add_section()
+        table.add_row(*line)
+    console.print(table)
+
+
+def _cells(row: Row, ratio: float) -> tuple[str, ...]:
+    span = f"{_short(row.min)} - {_short(row.max)}"
+    return row.suite, row.case, row.subject, f"{_short(row.median)} {row.unit}", span, f"n={row.n}", f"{ratio:.2f}x"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def save(rows: Sequence[Row], path: Path) -> None:
+    """Write what was measured, where and with what, as {"meta": ..., "rows": [...]}."""
+    document = {"meta": _meta(), "rows": [asdict(row) for row in rows]}
+    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def _meta() -> dict[str, object]:
+    return {
+        "machine": {
+            "system": platform.platform(),
+            "cpus": os.cpu_count(),
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "redis-server": _answer([find_server(), "--version"]),
+            **{package: version(package) for package in PACKAGES},
+        },
+        "commit": _answer(["git", "--no-optional-locks", "describe", "--always", "--dirty"]),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _answer(command: Sequence[str]) -> str:
+    """Return what a program prints; nothing if it is not there or fails."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()

@@ -1,0 +1,1 @@
+"""How mails are worded, and how they leave."""
