@@ -23,6 +23,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="save the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="one round of a small load: to see that it works")
     options = parser.parse_args()
+    if options.json and not options.json.absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: there is no such folder; make it first")
     rows: list[Row] = []
     for name in [options.suite] if options.suite else SUITES:
         measured = SUITES[name](QUICK if options.quick else FULL)

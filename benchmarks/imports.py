@@ -36,7 +36,7 @@ PHONES: Final = {"010-{}-{}": 58, "010{}{}": 15, "+82 10-{}-{}": 10, "": 14, "02
 
 def measure(effort: Effort) -> list[Row]:
     parsers: dict[str, Read] = {name: partial(_parse, parser) for name, parser in PARSERS.items()}
-    by_hand: dict[str, Read] = {"csv + libraries": parse_by_hand}
+    by_hand: dict[str, Read] = {"by hand": parse_by_hand}
     return [
         *_case(effort.of(ROWS), parsers, effort.rounds),
         *_case(effort.of(SAMPLE), parsers | by_hand, effort.rounds),

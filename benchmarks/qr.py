@@ -18,7 +18,7 @@ def measure(effort: Effort) -> list[Row]:
     count = effort.of(CODES)
     subjects = {"qr_png": partial(_draw, count), "qrcode's matrix": partial(_make_matrix, count)}
     taken = alternate(subjects, effort.rounds)
-    return figures("qr", "token of 26 characters", taken, unit="codes/s", better="higher")
+    return figures("qr", "26-character token", taken, unit="codes/s", better="higher")
 
 
 def _draw(count: int) -> float:

@@ -57,10 +57,10 @@ def measure(effort: Effort) -> list[Row]:
 
         single, bulk, samples = effort.of(SINGLE), effort.of(BULK), effort.of(SAMPLES)
         rows = [
-            *rates("enqueue one by one", lambda it: it.enqueue_each(single)),
+            *rates("enqueue singly", lambda it: it.enqueue_each(single)),
             *rates("enqueue in bulk", lambda it: it.enqueue_all(bulk)),
-            *rates("drain, concurrency 1", lambda it: it.drain(single, 1)),
-            *rates("drain, concurrency 64", lambda it: it.drain(bulk, 64)),
+            *rates("drain 1 at a time", lambda it: it.drain(single, 1)),
+            *rates("drain 64 at a time", lambda it: it.drain(bulk, 64)),
             *_percentiles(side_by_side(lambda it: it.idle_latencies(samples))),
         ]
         runner.run(queue.close())
@@ -86,7 +86,7 @@ def _percentiles(latencies: dict[str, list[list[float]]]) -> list[Row]:
             name: [statistics.quantiles(sample, n=100, method="inclusive")[percent - 1] for sample in rounds]
             for name, rounds in latencies.items()
         }
-        rows += figures("queue", f"idle latency, p{percent}", taken, unit="ms", better="lower")
+        rows += figures("queue", f"idle latency p{percent}", taken, unit="ms", better="lower")
     return rows
 
 

@@ -11,35 +11,41 @@ from pathlib import Path
 
 import orjson
 import psutil
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import Row, ratios
 from evq.embedded import find_server
 
-HEADINGS = ("suite", "case", "subject", "median", "min - max", "n", "ratio")
 PACKAGES = ("evq", "redis", "hiredis", "orjson", "anyio", "email-validator", "phonenumbers", "qrcode")
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    lines = [_cells(row, ratio) for row, ratio in ratios(rows)]
-    if not console.is_terminal:
-        for line in lines:
-            print("  ".join(line))
-        return
-    table = Table(*HEADINGS[:3])
-    for heading in HEADINGS[3:]:
-        table.add_column(heading, justify="right")
-    for line, before in zip(lines, [lines[0], *lines], strict=False):
-        if line[:2] != before[:2]:
+    """Print the figures of one suite."""
+    if console.is_terminal:
+        console.print(_table(rows))
+    else:
+        for row, ratio in ratios(rows):
+            print(row.suite, row.case, *_cells(row, ratio), sep="  ")
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table("case", "subject", title=rows[0].suite, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("median", "unit", "min - max", "", "ratio"):
+        table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=True)
+    case = ""
+    for row, ratio in ratios(rows):
+        if row.case != case:
             table.add_section()
-        table.add_row(*line)
-    console.print(table)
+        table.add_row(row.case if row.case != case else "", *_cells(row, ratio))
+        case = row.case
+    return table
 
 
 def _cells(row: Row, ratio: float) -> tuple[str, ...]:
     span = f"{_short(row.min)} - {_short(row.max)}"
-    return row.suite, row.case, row.subject, f"{_short(row.median)} {row.unit}", span, f"n={row.n}", f"{ratio:.2f}x"
+    return row.subject, _short(row.median), row.unit, span, f"n={row.n}", f"{ratio:.2f}x"
 
 
 def _short(value: float) -> str:

@@ -205,12 +205,12 @@ class Broker:
         (reply,) = await self._exchange([("XREVRANGE", self._keys["events"], "+", "-", "COUNT", 1)])
         return reply[0][0].decode() if reply else "0-0"
 
-    async def read_events(self, after: str, wait_ms: int) -> list[tuple[str, str, tuple[str, ...]]]:
-        """Read events after the id *after* as (id, event, job ids), waiting at most *wait_ms* for the first."""
+    async def read_events(self, after: str, wait_ms: int) -> list[tuple[str, dict[bytes, bytes]]]:
+        """Read events after the id *after*, each with its fields, waiting at most *wait_ms* for the first."""
         read: Command = ("XREAD", "COUNT", 1000, "BLOCK", wait_ms, "STREAMS", self._keys["events"], after)
         (reply,) = await self._exchange([read], blocks_s=wait_ms / 1000)
         entries = reply[0][1] if reply else []
-        return [(key.decode(), fields[1].decode(), tuple(fields[3].decode().split())) for key, fields in entries]
+        return [(key.decode(), dict(zip(fields[::2], fields[1::2], strict=True))) for key, fields in entries]
 
     async def hook(self, tasks: Iterable[str]) -> None:
         """Make known that the ends of *tasks* have hooks."""

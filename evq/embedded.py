@@ -19,11 +19,12 @@ PATIENCE = 30.0
 """How long Redis may take to start and load its data, or to leave them, s."""
 
 # The guard ends with Redis; and Redis ends with the guard's standard input, which ends when its owner closes it or
-# dies, however it dies; then the guard removes the socket's folder, too. It runs in a session of its own, where Ctrl-C does not reach it.
+# dies, however it dies; the socket's folder goes with it. It runs in a session of its own, where Ctrl-C does not reach
+# it.
 _GUARD = """
 exec 3<&0
 "$@" 3<&- & redis=$!
-{ read -r _ <&3; kill -TERM "$redis"; rm -rf -- "$0"; } & watcher=$!
+{ read -r _ <&3; rm -rf -- "$0"; kill -TERM "$redis"; } & watcher=$!
 wait "$redis"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"

@@ -2,13 +2,14 @@
 
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import anyio
 
 from evq.broker import Broker
 from evq.errors import QueueUnavailable
+from evq.job import JobProgress
 
 log = logging.getLogger("evq.events")
 
@@ -24,6 +25,9 @@ class Event:
     name: str
     """enqueued, reserved, parked, progress, retried, snoozed, reclaimed, cancel-requested, completed, failed, ..."""
     jobs: tuple[str, ...]
+    seq: int | None = None
+    """With `progress`: the sequence number that its job had then."""
+    progress: JobProgress | None = None
 
 
 RECONNECTED = "reconnected"
@@ -46,6 +50,12 @@ async def read_events(broker: Broker, after: str | None) -> AsyncIterator[Event]
         if not connected:
             connected = True
             yield Event(after, RECONNECTED, ())
-        for event_id, name, jobs in entries:
-            after = event_id
-            yield Event(event_id, name, jobs)
+        for after, fields in entries:
+            yield _event(after, fields)
+
+
+def _event(event_id: str, fields: Mapping[bytes, bytes]) -> Event:
+    name, jobs = fields[b"event"].decode(), tuple(fields[b"jobs"].decode().split())
+    if b"progress" in fields:
+        return Event(event_id, name, jobs, int(fields[b"seq"]), JobProgress.load(fields[b"progress"]))
+    return Event(event_id, name, jobs)

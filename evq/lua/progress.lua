@@ -13,7 +13,7 @@ local word = check_lease(id, fence)
 if word == "OK" then
   redis.call("DEL", progress_of .. id) -- a removal first, so that a full Redis lets jobs go on
   redis.call("SET", progress_of .. id, progress)
-  redis.call("HINCRBY", job_of .. id, "seq", 1)
-  emit("progress", { id })
+  local seq = redis.call("HINCRBY", job_of .. id, "seq", 1)
+  emit("progress", { id }, "seq", seq, "progress", progress)
 end
 return word

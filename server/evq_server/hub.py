@@ -1,14 +1,13 @@
 """Live progress for any number of WebSockets from one reader of the queue's events.
 
-An event is only a hint that jobs have changed. The hub keeps the hints that somebody watches, reads those jobs again
-at most ten times a second, and offers each snapshot to the job's seats. So a burst of progress costs one read, a lost
-hint costs a few seconds, and an outage of Redis ends with a fresh snapshot for everybody.
+An event is a hint that jobs have changed; one of progress says how, and is passed on. For the others the hub reads
+those jobs again that somebody watches, at most ten times a second, and offers each snapshot to the job's seats. So a
+burst of hints costs one read, a lost hint a few seconds, and an outage of Redis ends with a fresh snapshot for all.
 """
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import anyio
 import msgspec
@@ -23,31 +22,34 @@ REFRESH = 5.0  # s after which everything watched is read again, in case a hint 
 PARALLEL_READS = 32
 
 
-class Hint(Protocol):
-    """What the hub needs of a queue's event: the jobs that changed; none says that hints may have been lost."""
-
-    @property
-    def jobs(self) -> tuple[str, ...]: ...
-
-
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A frame, encoded once for all seats; *step* tells the milestones apart, *final* is the last one."""
+    """A frame, encoded once for all seats; *milestone* is its percentage if that is one, *final* is the last one."""
 
     seq: int
-    step: int
+    milestone: float | None
     final: bool
     text: str
 
 
-class Seat:
-    """One socket's place: what it has yet to send, the newest frame of each step, so it never grows.
+class Hint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hub needs of a queue's event: the jobs that changed; none says that hints may have been lost.
 
-    A reader too slow for every frame still gets the last one of each milestone, and the final one.
+    *message* is what their seats are to be shown; without it they are read.
+    """
+
+    jobs: tuple[str, ...]
+    message: Message | None = None
+
+
+class Seat:
+    """One socket's place: what it has yet to send, so that it never grows: each milestone, and the newest other frame.
+
+    A reader too slow for every frame still gets the milestones and the final one.
     """
 
     def __init__(self, after: int) -> None:
         self._seen = after
-        self._waiting: dict[int, Message] = {}
+        self._waiting: dict[float | None, Message] = {}
         self._wake = anyio.Event()
         self._closed = False
 
@@ -61,8 +63,8 @@ class Seat:
             return
         if message is not None:
             self._seen = message.seq
-            self._waiting.pop(message.step, None)  # to its new place in the order
-            self._waiting[message.step] = message
+            self._waiting.pop(message.milestone, None)  # to its new place in the order
+            self._waiting[message.milestone] = message
         self._wake.set()
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -125,7 +127,11 @@ class Hub:
 
     async def _listen(self) -> None:
         async for hint in self._hints():
-            self._mark(hint.jobs or list(self._seats))
+            if hint.message is None:
+                self._mark(hint.jobs or list(self._seats))
+            else:
+                for seat in self._seats.get(hint.jobs[0], ()):
+                    seat.offer(hint.message)
 
     async def _refresh(self) -> None:
         while True:

@@ -9,9 +9,11 @@ import pytest
 from running import until, working
 
 from evq import (
+    Context,
     Event,
     JobCancelled,
     JobFailed,
+    JobProgress,
     JobStatus,
     PayloadError,
     Queue,
@@ -195,6 +197,22 @@ async def test_events_tell_what_became_of_a_job(queue: Queue) -> None:
             await work.using(id=job_id).enqueue()
             await Worker(queue).run(burst=True)
     assert seen == ["enqueued", "reserved", "completed"]
+
+
+async def test_a_progress_event_carries_the_progress_and_its_sequence_number(queue: Queue) -> None:
+    @queue.task
+    async def work(ctx: Context) -> None:
+        await ctx.progress(50, step="half")
+
+    job = await work.enqueue()
+    await Worker(queue).run(burst=True)
+    with anyio.fail_after(5):
+        async for event in queue.events(after="0-0"):
+            if event.name == "progress":
+                break
+    assert event.progress == JobProgress(percentage=50, current_step="half")
+    assert event.seq is not None
+    assert event.seq < (await job.refresh()).seq
 
 
 async def test_events_begin_where_the_listener_comes_in(queue: Queue) -> None:

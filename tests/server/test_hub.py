@@ -11,9 +11,9 @@ from anyio.lowlevel import checkpoint
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from evq import Context, Event, Queue, QueueUnavailable
+from evq import Context, Queue, QueueUnavailable
 from evq_server import hub as hub_module
-from evq_server.hub import Hub, Message, Seat
+from evq_server.hub import Hint, Hub, Message, Seat
 from evq_server.settings import Settings
 from evq_server.store.database import Database
 from evq_server.store.imports import record_outcome
@@ -179,7 +179,7 @@ class Source:
         self.reads = 0
         self.down = False
         self.broken = ""
-        self._send, self._receive = anyio.create_memory_object_stream[Event](100)
+        self._send, self._receive = anyio.create_memory_object_stream[Hint](100)
 
     async def read(self, job_id: str) -> Message | None:
         self.reads += 1
@@ -189,20 +189,20 @@ class Source:
             raise RuntimeError("broken")
         return self.messages.get(job_id)
 
-    async def hints(self) -> AsyncIterator[Event]:
-        async for event in self._receive:
-            yield event
+    async def hints(self) -> AsyncIterator[Hint]:
+        async for hint in self._receive:
+            yield hint
 
-    def hint(self, *jobs: str) -> None:
-        self._send.send_nowait(Event("1-0", "progress", jobs))
+    def hint(self, *jobs: str, message: Message | None = None) -> None:
+        self._send.send_nowait(Hint(jobs=jobs, message=message))
 
     def close(self) -> None:
         self._send.close()
         self._receive.close()
 
 
-def message(seq: int, *, step: int = 0, final: bool = False) -> Message:
-    return Message(seq=seq, step=step, final=final, text=str(seq))
+def message(seq: int, *, milestone: float | None = None, final: bool = False) -> Message:
+    return Message(seq=seq, milestone=milestone, final=final, text=str(seq))
 
 
 @contextmanager
@@ -305,13 +305,25 @@ async def test_who_leaves_is_forgotten_and_who_stays_is_served(running: tuple[Hu
     assert source.reads == reads
 
 
-async def test_a_slow_reader_keeps_one_message_of_each_milestone_and_the_end() -> None:
+async def test_progress_that_an_event_carries_is_shown_without_a_read(running: tuple[Hub, Source]) -> None:
+    hub, source = running
+    source.messages["a"] = message(1)
+    with hub.seat("a", after=-1) as seat:
+        assert await next_text(seat) == "1"
+        reads = source.reads
+        source.hint("a", message=message(2))
+        assert await next_text(seat) == "2"
+    assert source.reads == reads
+
+
+async def test_a_slow_reader_keeps_each_milestone_the_newest_other_message_and_the_end() -> None:
     seat = Seat(after=-1)
     for seq in range(1000):
-        seat.offer(message(seq, step=seq // 200))
-    seat.offer(message(1000, step=5, final=True))
-    seat.offer(message(1001, step=5))  # nothing comes after the end
-    assert [shown.seq async for shown in seat.messages()] == [199, 399, 599, 799, 999, 1000]
+        seat.offer(message(seq, milestone=25 if seq == 100 else 50 if seq == 200 else None))
+    seat.offer(message(1000, final=True, milestone=100))
+    seat.offer(message(1001))  # nothing comes after the end
+
+    assert [it.seq async for it in seat.messages()] == [100, 200, 999, 1000]
 
 
 async def test_an_older_snapshot_never_follows_a_newer_one() -> None:
@@ -319,4 +331,5 @@ async def test_an_older_snapshot_never_follows_a_newer_one() -> None:
     for seq in (4, 5, 7, 6, 7):
         seat.offer(message(seq))
     seat.offer(None)
-    assert [shown.seq async for shown in seat.messages()] == [7]
+
+    assert [it.seq async for it in seat.messages()] == [7]

@@ -172,6 +172,15 @@ async def test_s03_progress_within_a_step_is_finer_than_its_milestones(tmp_path:
     assert [progress for progress in seen if progress.percentage not in (0, 25, 50, 75, 90, 100)]
 
 
+async def test_s03_the_milestones_are_seen_live_on_the_websocket(client: Client, tmp_path: Path) -> None:
+    job_id = await client.upload("spec", write_csv(tmp_path, 1000, filler=1000), {})
+    seen = [frame["data"]["percentage"] async for frame in client.follow(job_id) if frame["event"] == "progress"]
+
+    milestones = (25, 50, 75, 90, 100)  # 0 may be over before the socket is open
+    assert [percentage for percentage in milestones if percentage >= min(seen)] == sorted({*milestones} & {*seen})
+    assert {75, 90, 100} <= {*seen}
+
+
 async def run_recorded(folder: Path, upload: Path) -> list[JobProgress]:
     """Run the real pipeline on a real database, and record what it reports."""
     settings = Settings.from_env({"EVQ_DATA": str(folder / "data")})

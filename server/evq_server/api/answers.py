@@ -12,14 +12,14 @@ from sqlalchemy import Connection
 
 from evq import Job, JobStatus
 from evq_server.hub import Message
+from evq_server.pipeline.steps import MILESTONES, STEPS
 from evq_server.schemas import FinalData, Frame, FrameEvent, JobAnswer, JobFault, Links, Status
 from evq_server.store import imports
 
-TOTAL_STEPS = 5
 WAITING: dict[str, Any] = {
     "percentage": 0,
     "currentStep": "waiting",
-    "totalSteps": TOTAL_STEPS,
+    "totalSteps": len(STEPS),
     "completedSteps": 0,
     "estimatedTimeRemaining": None,
 }
@@ -121,7 +121,7 @@ def message(job_id: str, now: Standing) -> Message:
     )
     return Message(
         seq=now.seq,
-        step=progress["completedSteps"],
+        milestone=progress["percentage"] if progress["percentage"] in MILESTONES else None,
         final=now.ended,
         text=msgspec.json.encode(frame).decode(),
     )

@@ -1,6 +1,6 @@
 """An import's job: how it stands, live and at rest; cancel, replay, and what it made."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +17,7 @@ from evq import Reply
 from evq_server.api import Given
 from evq_server.api.answers import Standing, job_answer, live, message, recorded, require_import
 from evq_server.auth import PROGRESS_PROTOCOL
-from evq_server.hub import Hub, Message, Seat
+from evq_server.hub import Hint, Hub, Message, Seat
 from evq_server.jobs import ImportJobs
 from evq_server.schemas import JobAnswer, JobStatusAnswer
 from evq_server.settings import Settings
@@ -39,6 +39,16 @@ async def look(database: Database, jobs: ImportJobs, job_id: str) -> tuple[impor
     row = await run_sync(read)
     job = await jobs.queue.get(job_id)
     return row, live(job) if job else recorded(row)
+
+
+async def hints(jobs: ImportJobs) -> AsyncIterator[Hint]:
+    """Yield what the hub is to know of the queue's events."""
+    async for event in jobs.queue.events():
+        if event.progress is None:
+            yield Hint(jobs=event.jobs)
+        else:
+            now = Standing(status="processing", seq=event.seq or 0, progress=event.progress.to_wire())
+            yield Hint(jobs=event.jobs, message=message(event.jobs[0], now))
 
 
 def reader(database: Database, jobs: ImportJobs) -> Callable[[str], Awaitable[Message | None]]:
