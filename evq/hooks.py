@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("evq.hooks")
 
 BATCH = 10
-LEASE_MS = 30_000
-"""How long a hook may take, and how soon one that failed, or whose worker died, is run again, ms."""
+SHORTEST_LEASE_MS = 5_000
+"""A hook may take as long as the queue's lease, but always this long, ms."""
 PERIOD = 5.0
 """How often to look without being told that a job has ended, s."""
 
@@ -27,6 +27,7 @@ class Hooks:
 
     def __init__(self, queue: "Queue") -> None:
         self._queue = queue
+        self._lease_ms = max(queue.lease_ms, SHORTEST_LEASE_MS)
         self._tasks = [task.name for task in queue.tasks.values() if task.hooks]
         self._look = asyncio.Event()
         self._stopping = False
@@ -65,7 +66,7 @@ class Hooks:
     async def _run_batch(self) -> int:
         """Run the hooks of some jobs side by side; return of how many."""
         broker = self._queue.broker
-        job_ids = await broker.reserve_ended(BATCH, LEASE_MS, self._tasks)
+        job_ids = await broker.reserve_ended(BATCH, self._lease_ms, self._tasks)
         done: list[tuple[str, int]] = []
         async with anyio.create_task_group() as group:
             for job_id in job_ids:
@@ -76,7 +77,7 @@ class Hooks:
 
     async def _run_hook(self, job_id: str, done: list[tuple[str, int]]) -> None:
         try:
-            async with asyncio.timeout(LEASE_MS / 1000):
+            async with asyncio.timeout(self._lease_ms / 1000):
                 job = await self._queue.get(job_id)
                 if job is None or not job.status.ended:
                     return

@@ -17,7 +17,7 @@ from evq.settings import worker_count
 
 log = logging.getLogger("evq.pool")
 
-STEADY = 10.0
+STEADY = 2.0
 """A process that lived this long did not die of its start, s."""
 LONGEST_PAUSE = 30.0
 """The longest pause before a process that keeps dying is started again, s."""

@@ -13,6 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Final, Literal
 
 from evq_ext._records import read_records, sniff_delimiter
+from evq_ext._rules import with_mark, without_mark
 from evq_ext.headers import FIELDS, find_header, kind_of, recognise
 from evq_ext.types import Batch, Column, ColumnData, Duplicate, DuplicatePolicy, Kind, NumberBy, Reject, RowError
 
@@ -39,6 +40,8 @@ __all__ = (
     "read_records",
     "recognise",
     "sniff_delimiter",
+    "with_mark",
+    "without_mark",
 )
 
 _FORCED: Final = os.environ.get("EVQ_EXT_IMPLEMENTATION", "")

@@ -108,6 +108,11 @@ def duplicate_error(column: Column, raw: str, first_row: int) -> RowError:
     return RowError(column.name, raw, "duplicate_in_file", {"first_row": first_row})
 
 
+def with_mark(cell: str) -> str:
+    """Return a cell that a spreadsheet takes for text, whatever it begins with (OWASP, CSV Injection)."""
+    return _tables.TEXT_MARK + cell if cell.startswith(_tables.FORMULA_STARTS) else cell
+
+
 def without_mark(raw: str) -> str:
     """Return a raw cell without the apostrophe by which a spreadsheet knows that it is text, not a formula.
 

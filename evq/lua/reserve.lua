@@ -74,6 +74,7 @@ end
 
 emit("reserved", leased)
 emit("parked", parked)
+wake_workers(#parked)
 if redis.call("ZCARD", waiting) > 0 then
   wake_workers(1)
   return { 0, parked, unpack(jobs) }

@@ -2,9 +2,9 @@
 
 import anyio
 import pytest
-from running import until, working
 
 from evq import Job, JobStatus, Queue, Task, ValidationError, Worker
+from tests.integration.running import until, working
 
 pytestmark = pytest.mark.anyio
 

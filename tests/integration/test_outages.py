@@ -12,12 +12,12 @@ from pathlib import Path
 import anyio
 import pytest
 from redis import Redis
-from running import until, until_status, working
 
 from evq import Context, Job, JobStatus, Queue, QueueFull, QueueUnavailable
 from evq.embedded import find_server
 from evq.events import RECONNECTED
 from evq.lifecycle import State
+from tests.integration.running import until, until_status, working
 
 pytestmark = pytest.mark.anyio
 

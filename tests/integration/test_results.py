@@ -6,7 +6,6 @@ import sys
 
 import anyio
 import pytest
-from running import until, working
 
 from evq import (
     Context,
@@ -24,6 +23,7 @@ from evq import (
     blocking,
 )
 from evq.ids import new_id
+from tests.integration.running import until, working
 
 pytestmark = pytest.mark.anyio
 

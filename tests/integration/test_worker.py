@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 import pytest
-from running import until, until_status, working
 
 from evq import (
     Context,
@@ -27,6 +26,7 @@ from evq import (
     Worker,
 )
 from evq.lifecycle import State
+from tests.integration.running import until, until_status, working
 
 pytestmark = pytest.mark.anyio
 

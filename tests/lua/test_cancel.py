@@ -1,7 +1,7 @@
 import pytest
-from lua_bench import Bench
 
 from evq import Reply
+from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,8 @@
 """The durable list of ended jobs: reserve_ended and ack_ended."""
 
 import pytest
-from lua_bench import KEEP_MS, Bench
+
+from tests.lua.lua_bench import KEEP_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

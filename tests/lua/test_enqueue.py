@@ -1,10 +1,10 @@
 from typing import Any
 
 import pytest
-from lua_bench import START_MS, Bench
 
 from evq import NewJob, Reply
 from evq.ids import new_id
+from tests.lua.lua_bench import START_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

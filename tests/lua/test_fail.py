@@ -1,8 +1,8 @@
 import orjson
 import pytest
-from lua_bench import KEEP_MS, Bench
 
 from evq import Reply
+from tests.lua.lua_bench import KEEP_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from lua_bench import Bench
 
 from evq import Reply
 from evq.job import ReservedJob
+from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from lua_bench import KEEP_MS, LEASE_MS, Bench
 
 from evq import NewJob, QueueFull, Reply
 from evq.embedded import private_redis
+from tests.lua.lua_bench import KEEP_MS, LEASE_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

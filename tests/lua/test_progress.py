@@ -1,8 +1,8 @@
 import orjson
 import pytest
-from lua_bench import Bench
 
 from evq import JobProgress, Reply
+from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -1,5 +1,6 @@
 import pytest
-from lua_bench import Bench
+
+from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
 

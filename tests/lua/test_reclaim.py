@@ -1,5 +1,6 @@
 import pytest
-from lua_bench import LEASE_MS, Bench
+
+from tests.lua.lua_bench import LEASE_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

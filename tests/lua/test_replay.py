@@ -1,7 +1,7 @@
 import pytest
-from lua_bench import KEEP_MS, Bench
 
 from evq import Reply
+from tests.lua.lua_bench import KEEP_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

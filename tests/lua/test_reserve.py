@@ -1,7 +1,7 @@
 import pytest
-from lua_bench import LEASE_MS, Bench
 
 from evq import NewJob
+from tests.lua.lua_bench import LEASE_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

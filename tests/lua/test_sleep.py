@@ -2,9 +2,9 @@
 
 import anyio
 import pytest
-from lua_bench import KEEP_MS, LEASE_MS, Bench
 
 from evq.broker import Reserved
+from tests.lua.lua_bench import KEEP_MS, LEASE_MS, Bench
 
 pytestmark = pytest.mark.anyio
 

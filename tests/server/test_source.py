@@ -324,3 +324,7 @@ def test_a_cancel_leaves_nothing(given: Prepare, workdir: Path, codec: str) -> N
     with pytest.raises(CancelError):
         given(KOREAN.encode(codec), on_progress=cancel)
     assert list(workdir.iterdir()) == []
+
+
+def test_a_heading_that_a_spreadsheet_marked_as_text_is_read_without_the_mark(given: Prepare) -> None:
+    assert given("이메일,'=이름\nminsu@example.org,김민수\n".encode()).header == ("이메일", "=이름")

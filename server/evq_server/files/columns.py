@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from evq.errors import ValidationError
-from evq_ext import FIELDS, Column, find_header, kind_of, read_records, recognise
+from evq_ext import FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
 
 # The columns that the error report adds to the upload's own. They mean nothing when a corrected report comes back.
 ROW_COLUMN = "_row"
@@ -31,7 +31,10 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     column that is not there or a target twice, and when no column holds e-mail addresses.
     """
     mapping = {_clean(text): _clean(target) for text, target in (mapping or {}).items()}
-    records = read_records(head, delimiter=delimiter, limit=_HEAD_RECORDS)
+    records = [
+        (line, tuple(map(without_mark, cells)))
+        for line, cells in read_records(head, delimiter=delimiter, limit=_HEAD_RECORDS)
+    ]
     if not any(any(map(_clean, cells)) for _, cells in records):
         raise ValidationError("The file is empty. Upload a list with a header and one participant a row.")
     index = _header_index(records, mapping)

@@ -11,13 +11,10 @@ from typing import Self
 
 import orjson
 
-from evq_ext import Reject, RowError
+from evq_ext import Reject, RowError, with_mark
 from evq_server.files.columns import ERROR_COLUMN, ROW_COLUMN
 from evq_server.files.messages import Language, describe
 from evq_server.files.whole import whole_file
-
-# A spreadsheet program takes a cell that begins with one of these for a formula (OWASP, CSV Injection).
-_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are = + - @ in full width
 
 
 class RejectLog:
@@ -70,16 +67,11 @@ def write_errors_csv(path: Path, header: Sequence[str], rejects: Iterable[Reject
     with whole_file(path) as file:
         text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
         writer = csv.writer(text)
-        writer.writerow([ROW_COLUMN, ERROR_COLUMN, *map(harmless, header)])
+        writer.writerow([ROW_COLUMN, ERROR_COLUMN, *map(with_mark, header)])
         for reject in rejects:
             errors = " / ".join(describe(error, language) for error in reject.errors)
-            writer.writerow([reject.row, harmless(errors), *map(harmless, reject.cells)])
+            writer.writerow([reject.row, with_mark(errors), *map(with_mark, reject.cells)])
             count += 1
         text.flush()
         text.detach()
     return count
-
-
-def harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet program takes for a formula (OWASP, CSV Injection)."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from evq_server.files.report import harmless
+from evq_ext import with_mark
 from evq_server.files.whole import whole_file
 from evq_server.qr import qr_png
 from evq_server.store.participants import Participant
@@ -29,7 +29,7 @@ def qr_archive(path: Path) -> Iterator[Callable[[Participant, str], None]]:
         def draw(person: Participant, text: str) -> None:
             name = f"{person.id:08d}.png"
             archive.writestr(name, qr_png(text))
-            writer.writerow([name, harmless(person.name), harmless(person.email)])
+            writer.writerow([name, with_mark(person.name), with_mark(person.email)])
 
         yield draw
         archive.writestr(INDEX, index.getvalue().encode("utf-8-sig"), ZIP_DEFLATED)
