@@ -88,7 +88,8 @@ async def test_hooks_know_the_result(queue: Queue) -> None:
 async def test_a_hook_that_fails_is_run_again_and_harms_nobody(
     queue: Queue, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evq.hooks.LEASE_MS", 50)
+    monkeypatch.setattr("evq.hooks.SHORTEST_LEASE_MS", 50)
+    queue.lease_ms = 1000
     monkeypatch.setattr("evq.hooks.PERIOD", 0.02)
     errors = iter([RuntimeError("once"), None])
 
@@ -110,7 +111,8 @@ async def test_a_hook_that_fails_is_run_again_and_harms_nobody(
 async def test_a_hook_that_hangs_is_ended_and_run_again(
     queue: Queue, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evq.hooks.LEASE_MS", 50)
+    monkeypatch.setattr("evq.hooks.SHORTEST_LEASE_MS", 50)
+    queue.lease_ms = 1000
     monkeypatch.setattr("evq.hooks.PERIOD", 0.02)
     waits = iter([60.0, 0.0])
 

@@ -17,6 +17,8 @@ import orjson
 import pytest
 import redis
 from anyio.to_thread import run_sync
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from websockets.asyncio.client import connect
 
 from evq import (
@@ -85,6 +87,8 @@ def redis_on_tcp(tmp_path: Path) -> Iterator[int]:
     command = [find_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
+        with redis.Redis(port=port, retry=Retry(ConstantBackoff(0.1), 100)) as plain:
+            plain.ping()
         yield port
     finally:
         process.terminate()
