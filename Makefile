@@ -23,6 +23,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard evq_ext/*.pyx e
 	@echo "installing evq and what it needs into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools cython
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@$(BIN)/python -c 'import evq_ext' # says it loudly if there is no compiled core
 	@touch $@
 
 demo: setup ## Import a sample of 2,000 participants, live, and show the page
@@ -44,7 +45,7 @@ format: setup ## Format the code
 bench: setup ## Measure the compiled core against its twin, and the queue
 	$(BIN)/python -m benchmarks
 
-chaos: setup ## Run the slow tests: kills, soak, big data  [SEED=n]
+chaos: setup ## Run the slow tests: many kills  [SEED=n]
 	$(BIN)/python -m pytest -m slow
 
 docs: setup ## Run every example in the documents
