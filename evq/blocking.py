@@ -3,21 +3,19 @@
 import asyncio
 import atexit
 import functools
+import os
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
-from threading import Lock
+from concurrent.futures import Future
+from threading import Lock, Thread
 from typing import ParamSpec, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from evq.errors import UsageError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_lock = Lock()
-_stack = ExitStack()
-_portal: BlockingPortal | None = None
 
 
 def blocking(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
@@ -28,19 +26,52 @@ def blocking(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return _start().call(functools.partial(function, *args, **kwargs))
-        raise UsageError(f"{function.__name__} can be awaited here: leave blocking() out")
+        if _can_await():
+            raise UsageError(f"{function.__name__} can be awaited here: leave blocking() out")
+        return _background.portal().call(functools.partial(function, *args, **kwargs))
 
     return call
 
 
-def _start() -> BlockingPortal:
-    global _portal  # noqa: PLW0603 - one event loop a process is the point
-    with _lock:
-        if _portal is None:
-            _portal = _stack.enter_context(start_blocking_portal())
-            atexit.register(_stack.close)
-        return _portal
+def _can_await() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Background:
+    """The event loop and its thread, started when first needed."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._lock = Lock()
+        self._portal: BlockingPortal | None = None
+
+    def portal(self) -> BlockingPortal:
+        with self._lock:
+            if self._portal is None:
+                ready: Future[BlockingPortal] = Future()
+                self._thread = Thread(target=anyio.run, args=(_serve, ready), name="evq-blocking", daemon=True)
+                self._thread.start()
+                self._portal = ready.result()
+            return self._portal
+
+    def stop(self) -> None:
+        if self._portal is not None:
+            self._portal.call(self._portal.stop, True)  # and cancel what still runs
+            self._thread.join()
+
+
+async def _serve(ready: Future[BlockingPortal]) -> None:
+    async with BlockingPortal() as portal:
+        ready.set_result(portal)
+        await portal.sleep_until_stopped()
+
+
+_background = _Background()
+atexit.register(_background.stop)
+os.register_at_fork(after_in_child=_background.restart)  # threads stay with the parent

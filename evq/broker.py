@@ -104,7 +104,7 @@ class Broker:
         return [word for words in await self._run_together(calls) for word in _words(words)]
 
     def reserve_call(self, worker: str, count: int, lease_ms: int, keep_ms: int, tasks: Iterable[str]) -> Call:
-        """Prepare a reserve of at most *count* jobs; `parse_reserved` reads its reply."""
+        """Prepare a reserve of at most *count* jobs; `exchange` or `sleep` sends it."""
         return self._call(
             "reserve",
             each=[(task,) for task in tasks],
@@ -134,7 +134,7 @@ class Broker:
         """Settle jobs and reserve others in one round trip."""
         replies = await self._run_each([*settle, reserve] if reserve else settle)
         words = [_words(reply) for reply in replies[: len(settle)]]
-        return words, parse_reserved(replies[-1]) if reserve else None
+        return words, _parse_reserved(replies[-1]) if reserve else None
 
     async def sleep(self, worker: str, wait_ms: int, reserve: Call) -> Reserved:
         """Sleep until there is a wake token, but at most *wait_ms*; then reserve, in the same round trip."""
@@ -142,7 +142,7 @@ class Broker:
         own, seconds = self._keys.of("waiter_of", worker), max(wait_ms, 2) / 1000
         pop: Command = ("BLPOP", own, self._keys["wake"], seconds)
         replies = await self._exchange([pop, reserve.command()], blocks_s=seconds)
-        return parse_reserved((await self._load_missing([reserve], replies[1:]))[0])
+        return _parse_reserved((await self._load_missing([reserve], replies[1:]))[0])
 
     async def rouse(self, worker: str) -> None:
         """Wake a sleeping worker of which we know the name."""
@@ -212,7 +212,7 @@ class Broker:
         entries = reply[0][1] if reply else []
         return [(key.decode(), dict(zip(fields[::2], fields[1::2], strict=True))) for key, fields in entries]
 
-    async def hook(self, tasks: Iterable[str]) -> None:
+    async def mark_hooked(self, tasks: Iterable[str]) -> None:
         """Make known that the ends of *tasks* have hooks."""
         await self._exchange([("SADD", self._keys["hooked_tasks"], *tasks)])
 
@@ -282,30 +282,30 @@ class Broker:
         """
         if not commands:
             return []
+        limit_s = TIMEOUT + (blocks_s or 0)
         async with nullcontext() if blocks_s else self._turns:
-            for attempt in (1, 2):
+            try:
                 try:
-                    async with asyncio.timeout(TIMEOUT + (blocks_s or 0)):
-                        replies = await self._send(commands)
-                except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-                    if attempt == 2 or isinstance(error, TimeoutError):
-                        raise self._unavailable(error) from error
-                else:
-                    return [self._checked(reply) for reply in replies]
-        raise AssertionError("unreachable")
+                    replies = await self._send(commands, limit_s)
+                except (RedisConnectionError, ConnectionError):
+                    replies = await self._send(commands, limit_s)
+            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+                raise self._unavailable(error) from error
+        return [self._checked(reply) for reply in replies]
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command], limit_s: float) -> list[Any]:
         pool = self._redis.connection_pool
-        connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # decorated without types
-        try:
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await _read(connection) for _ in commands]
-        except BaseException:
-            # Replies may still be under way: nobody else may read them.
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await pool.release(connection)
+        async with asyncio.timeout(limit_s):
+            connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # decorated without types
+            try:
+                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                return [await _read(connection) for _ in commands]
+            except BaseException:
+                # Replies may still be under way: nobody else may read them.
+                await connection.disconnect(nowait=True)
+                raise
+            finally:
+                await pool.release(connection)
 
     def _checked(self, reply: Any) -> Any:
         if not isinstance(reply, ResponseError) or isinstance(reply, NoScriptError):
@@ -330,7 +330,7 @@ async def _read(connection: Any) -> Any:
         return error
 
 
-def parse_reserved(reply: Any) -> Reserved:
+def _parse_reserved(reply: Any) -> Reserved:
     """Read the reply of `reserve`."""
     wait_ms, parked, *jobs = reply
     return Reserved(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio.from_thread
@@ -10,8 +10,10 @@ import anyio.from_thread
 from evq.errors import EvqError
 from evq.job import JobProgress, ReservedJob
 
-MEASURABLE = 0.2
-"""No remaining time is estimated from less than this, s."""
+MEASURABLE_TIME = 1.0
+"""No remaining time is estimated from less than this, s: the first moments are no measure of the rest."""
+MEASURABLE_PART = 5.0
+"""Nor from less than this, % of the job."""
 
 Report = Callable[[JobProgress], Coroutine[Any, Any, None]]
 
@@ -20,25 +22,25 @@ def estimate_remaining(elapsed: float, percentage: float) -> float | None:
     """Return the seconds that are left if the rest goes as fast as what is done, or None if that is too little."""
     if percentage >= 100:
         return 0.0
-    if elapsed < MEASURABLE or percentage <= 0:
+    if elapsed < MEASURABLE_TIME or percentage < MEASURABLE_PART:
         return None
     return elapsed * (100 - percentage) / percentage
 
 
 @dataclass(slots=True)
-class Context:
-    """One attempt of a job, as its handler sees it."""
+class _Attempt:
+    """One attempt of a job: what the contexts of async and of plain handlers have in common."""
 
     job: ReservedJob
     report: Report = field(repr=False)
     interruption: EvqError | None = None
     """Why the handler should stop, once it should."""
-    last: JobProgress = field(init=False)
+    _shown: JobProgress = field(init=False)
     _started: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Begin where an earlier attempt got to, so that nobody sees the job go back."""
-        self.last = self.job.progress or JobProgress(percentage=0)
+        """Begin where an earlier attempt got to, so that nobody sees the job go back; but measure anew."""
+        self._shown = replace(self.job.progress or JobProgress(percentage=0), estimated_time_remaining=None)
         self._started = time.monotonic()
 
     @property
@@ -55,16 +57,6 @@ class Context:
         """Grows with every lease of this job: use it to guard your own writes, `... WHERE fence <= :fence`."""
         return self.job.fence
 
-    async def progress(
-        self, percentage: float, *, step: str = "", total_steps: int | None = None, completed_steps: int | None = None
-    ) -> None:
-        """Say how far the job is, 0 to 100; raise `LeaseLost` if another worker has it now.
-
-        What has been said is never taken back: a smaller percentage is shown as the one before.
-        """
-        self.last = self._advance(percentage, step, total_steps, completed_steps)
-        await self.report(self.last)
-
     def check(self) -> None:
         """Raise if the handler should stop: cancelled, too late, or its lease lost. For handlers without `await`."""
         if self.interruption is not None:
@@ -73,31 +65,44 @@ class Context:
     def _advance(
         self, percentage: float, step: str, total_steps: int | None, completed_steps: int | None
     ) -> JobProgress:
-        last, elapsed = self.last, time.monotonic() - self._started
-        known = [
-            seconds
-            for seconds in (estimate_remaining(elapsed, percentage), last.estimated_time_remaining)
-            if seconds is not None
-        ]
-        remaining = min(known, default=None)
-        return JobProgress(
-            percentage=round(max(last.percentage, min(percentage, 100)), 2),
-            current_step=step or last.current_step,
-            total_steps=total_steps or last.total_steps,
-            completed_steps=max(last.completed_steps, completed_steps or 0),
-            estimated_time_remaining=None if remaining is None else round(remaining, 1),
+        """Return what to show now: nothing in it goes back, and the estimate does not rise within an attempt."""
+        shown = self._shown
+        done = min(max(0.0, percentage), 100.0)
+        measured = estimate_remaining(time.monotonic() - self._started, done)
+        estimates = [seconds for seconds in (measured, shown.estimated_time_remaining) if seconds is not None]
+        self._shown = JobProgress(
+            percentage=round(max(shown.percentage, done), 2),
+            current_step=step or shown.current_step,
+            total_steps=total_steps or shown.total_steps,
+            completed_steps=max(shown.completed_steps, completed_steps or 0),
+            estimated_time_remaining=round(min(estimates), 1) if estimates else None,
         )
+        return self._shown
 
 
-class SyncContext(Context):
+class Context(_Attempt):
+    """One attempt of a job, as its async handler sees it."""
+
+    __slots__ = ()
+
+    async def progress(
+        self, percentage: float, *, step: str = "", total_steps: int | None = None, completed_steps: int | None = None
+    ) -> None:
+        """Say how far the job is, 0 to 100; raise `LeaseLost` if another worker has it now.
+
+        What has been said is never taken back: a smaller percentage is shown as the one before.
+        """
+        await self.report(self._advance(percentage, step, total_steps, completed_steps))
+
+
+class SyncContext(_Attempt):
     """The context of a handler that is a plain function and runs in a thread."""
 
     __slots__ = ()
 
-    def progress(  # type: ignore[override]  # the same call, for code that cannot await
+    def progress(
         self, percentage: float, *, step: str = "", total_steps: int | None = None, completed_steps: int | None = None
     ) -> None:
-        """Say how far the job is; see `Context.progress`."""
+        """Say how far the job is; see `Context.progress`. Raise as `check` does if the handler should stop."""
         self.check()
-        self.last = self._advance(percentage, step, total_steps, completed_steps)
-        anyio.from_thread.run(self.report, self.last)
+        anyio.from_thread.run(self.report, self._advance(percentage, step, total_steps, completed_steps))

@@ -7,6 +7,7 @@ EvqError
 ├── QueueFull             the operator: Redis is at its `maxmemory` and refuses new jobs
 ├── LeaseLost             nobody: a newer lease runs this job, so this attempt must stop
 ├── JobCancelled          nobody: somebody asked for the running job to stop
+├── WorkerStopped         nobody: the worker stops, and another will run the job
 ├── JobFailed             the reader of a result: the job ended without one
 └── TaskError             raised by handlers, to say how their failure is to be treated
     ├── ValidationError   the input is at fault: never retried
@@ -49,6 +50,14 @@ class JobCancelled(EvqError):  # noqa: N818 - the event is the name
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} was cancelled")
+        self.job_id = job_id
+
+
+class WorkerStopped(EvqError):  # noqa: N818 - the event is the name
+    """The worker stops, so this attempt must; the job is handed back without counting it."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id}: the worker stops; another will run the job")
         self.job_id = job_id
 
 

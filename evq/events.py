@@ -13,7 +13,10 @@ from evq.job import JobProgress
 
 log = logging.getLogger("evq.events")
 
-BLOCK_MS = 5000
+RECONNECTED = "reconnected"
+"""The name of an event, without jobs, that says: some may have been missed, look at what you care about."""
+BLOCK_MS = 5_000
+"""How long one read waits, ms; then it is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,6 @@ class Event:
     seq: int | None = None
     """With `progress`: the sequence number that its job had then."""
     progress: JobProgress | None = None
-
-
-RECONNECTED = "reconnected"
-"""The name of an event, without jobs, that says: some may have been missed, look at what you care about."""
 
 
 async def read_events(broker: Broker, after: str | None) -> AsyncIterator[Event]:

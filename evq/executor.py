@@ -9,8 +9,8 @@ from typing import Any
 import anyio.to_thread
 import orjson
 
-from evq.context import Context
-from evq.errors import LeaseLost, PayloadError, ValidationError
+from evq.context import Context, SyncContext
+from evq.errors import JobCancelled, LeaseLost, PayloadError, ValidationError, WorkerStopped
 from evq.job import JobError, ReservedJob
 from evq.task import Handler, Task
 
@@ -49,14 +49,35 @@ class Snoozed:
 Outcome = Completed | Retry | Failed | Snoozed
 
 
-async def execute(task: Task, job: ReservedJob, context: Context, limiter: anyio.CapacityLimiter) -> Outcome:
-    """Run *job*'s handler and say what came of it. A cancellation and a lost lease pass through."""
+async def execute(
+    task: Task, job: ReservedJob, context: Context | SyncContext, limiter: anyio.CapacityLimiter
+) -> Outcome | None:
+    """Run *job*'s handler and say what came of it, or nothing if its lease was lost.
+
+    A handler that ends well has ended well, even if it was interrupted meanwhile.
+    """
     try:
         return Completed(encode(task, await call(task, decode(task, job), context, limiter)))
-    except LeaseLost:
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a handler raises is its job's outcome
-        return judge(task, job, error)
+    except (Exception, SystemExit, asyncio.CancelledError) as raised:  # noqa: BLE001 - its outcome, whatever it is
+        error = context.interruption or raised  # why it had to stop says more than what it raised then
+    match error:
+        case LeaseLost():
+            return None
+        case WorkerStopped():
+            return Snoozed()
+        case JobCancelled():
+            log.info("attempt cancelled", extra={"job": job.id, "task": task.name, "attempt": job.attempt})
+            return Failed(describe(error))
+        case asyncio.CancelledError() if _cancelled_from_outside():
+            raise error
+        case _:
+            return judge(task, job, error)
+
+
+def _cancelled_from_outside() -> bool:
+    """Tell the cancellation of this very task from a handler that merely raises `CancelledError`."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def decode(task: Task, job: ReservedJob) -> dict[str, Any]:
@@ -69,7 +90,9 @@ def decode(task: Task, job: ReservedJob) -> dict[str, Any]:
     return dict(payload)
 
 
-async def call(task: Task, payload: dict[str, Any], context: Context, limiter: anyio.CapacityLimiter) -> Any:
+async def call(
+    task: Task, payload: dict[str, Any], context: Context | SyncContext, limiter: anyio.CapacityLimiter
+) -> Any:
     """Call the handler: a coroutine function here, a plain one in a thread."""
     if task.context_name:
         payload[task.context_name] = context

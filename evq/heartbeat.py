@@ -7,14 +7,15 @@ same. It runs an event loop of its own, so that there is one way of talking to R
 import asyncio
 import contextlib
 import logging
-import threading
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterator
 
+import anyio
+from anyio.from_thread import start_blocking_portal
+
+from evq.broker import Reply
 from evq.errors import QueueUnavailable
-
-if TYPE_CHECKING:
-    from evq.worker import Worker
+from evq.queue import Queue
 
 log = logging.getLogger("evq.heartbeat")
 
@@ -22,69 +23,87 @@ LIMIT = 100
 """Jobs reclaimed, or promoted, in one call."""
 SOONEST = 0.2
 """The least time between two beats, s."""
+FAREWELL = 1.0
+"""How long the last word to Redis may take, s: the worker's event loop waits for it."""
 
 
 class Heartbeat:
-    """Beats while it is entered."""
+    """Beats for one worker, and tells its event loop what became of its leases."""
 
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(
+        self,
+        worker: str,
+        queue: Queue,
+        *,
+        leases: Callable[[], list[tuple[str, int]]],
+        on_word: Callable[[str, int, Reply], None],
+    ) -> None:
+        """Extend what *leases* lists as (id, fence), called in the heart's own thread.
+
+        Each answer goes to *on_word* as (id, fence, word), called in the event loop in which this is made.
+        """
         self._worker = worker
-        self._period = worker.queue.lease_ms / 3000
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="evq-heartbeat", daemon=True)
-        self._started = threading.Event()
-        self._loop_seen = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._started.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    async def _main(self) -> None:
+        self._queue = queue
+        self._leases = leases
+        self._on_word = on_word
         self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        self._started.set()
-        pause = 0.0
-        while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-                    break
-            self._watch_loop()
+        self._loop_seen = time.monotonic()
+        self._period = queue.lease_ms / 3000
+
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat while this is entered."""
+        with start_blocking_portal(name="evq-heartbeat") as portal:
+            beats = portal.start_task_soon(self._run)
             try:
-                pause = await self._beat()
-            except QueueUnavailable:
-                # The worker's own loop reports it; leases are extended as soon as Redis is back.
-                pause = SOONEST
-            except Exception:
-                log.exception("a heartbeat failed", extra={"worker": self._worker.id})
-                pause = SOONEST
-        with contextlib.suppress(QueueUnavailable):
-            await self._worker.queue.broker.leave(self._worker.id)
-        await self._worker.queue.close()
+                yield
+            finally:
+                beats.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._watch_loop()
+                await anyio.sleep(await self._try_beat())
+        finally:
+            with anyio.move_on_after(FAREWELL, shield=True), contextlib.suppress(QueueUnavailable):
+                await self._queue.broker.leave(self._worker)
+            with anyio.CancelScope(shield=True):
+                await self._queue.close()
+
+    async def _try_beat(self) -> float:
+        try:
+            return await self._beat()
+        except QueueUnavailable:
+            # The worker's own loop reports it; leases are extended as soon as Redis is back.
+            return SOONEST
+        except Exception:
+            log.exception("a heartbeat failed", extra={"worker": self._worker})
+            return SOONEST
 
     async def _beat(self) -> float:
         """Extend the leases, take back lost ones; return the seconds until the next beat is due."""
-        worker, broker = self._worker, self._worker.queue.broker
-        leases = worker.leases()
-        words = await broker.extend(worker.id, worker.queue.lease_ms, leases)
+        broker, leases = self._queue.broker, self._leases()
+        words = await broker.extend(self._worker, self._queue.lease_ms, leases)
         for (job_id, fence), word in zip(leases, words, strict=True):
-            worker.lease_word(job_id, fence, word)
-        due_ms = await broker.maintain(LIMIT, worker.queue.keep_ms)
+            if word is not Reply.OK:
+                self._call_soon(self._on_word, job_id, fence, word)
+        due_ms = await broker.maintain(LIMIT, self._queue.keep_ms)
         return max(SOONEST, min(self._period, self._period if due_ms is None else due_ms / 1000))
 
     def _watch_loop(self) -> None:
-        """Report an event loop that has not turned for longer than a beat."""
+        """Report an event loop that has not turned for two beats."""
         silent = time.monotonic() - self._loop_seen
         if silent > 2 * self._period + 1:
             log.warning(
                 "a handler blocks the event loop: make it a plain function, or await more often",
-                extra={"worker": self._worker.id, "blocked_s": round(silent, 1)},
+                extra={"worker": self._worker, "blocked_s": round(silent, 1)},
             )
-        self._worker.call_soon(self._see_loop)
+        self._call_soon(self._see_loop)
 
     def _see_loop(self) -> None:
         self._loop_seen = time.monotonic()
+
+    def _call_soon(self, callback: Callable[..., None], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
+            self._loop.call_soon_threadsafe(callback, *args)

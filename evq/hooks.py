@@ -3,19 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, cast
 
 import anyio
 
 from evq.errors import EvqError
-
-if TYPE_CHECKING:
-    from evq.queue import Queue
-    from evq.task import End
+from evq.queue import Queue
 
 log = logging.getLogger("evq.hooks")
 
 BATCH = 10
+"""Jobs whose hooks are run side by side."""
 SHORTEST_LEASE_MS = 5_000
 """A hook may take as long as the queue's lease, but always this long, ms."""
 PERIOD = 5.0
@@ -25,7 +22,7 @@ PERIOD = 5.0
 class Hooks:
     """Drains the queue's list of ended jobs."""
 
-    def __init__(self, queue: "Queue") -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._lease_ms = max(queue.lease_ms, SHORTEST_LEASE_MS)
         self._tasks = [task.name for task in queue.tasks.values() if task.hooks]
@@ -43,14 +40,14 @@ class Hooks:
 
     async def run(self) -> None:
         """Run hooks as jobs end, until stopped."""
-        registered = False
+        marked = False
         while self._tasks and not self._stopping:
             self._look.clear()
-            # The worker's own loop reports an outage.
+            # The worker's own loop reports an outage; a full Redis refuses the mark, and hooks run all the same.
             with contextlib.suppress(EvqError):
-                if not registered:
-                    await self._queue.broker.hook(self._tasks)
-                    registered = True
+                if not marked:
+                    await self._queue.broker.mark_hooked(self._tasks)
+                    marked = True
             with contextlib.suppress(EvqError):
                 while await self._run_batch() and not self._stopping:
                     pass
@@ -82,7 +79,7 @@ class Hooks:
                 if job is None or not job.status.ended:
                     return
                 seq = job.seq
-                if hook := self._queue.tasks[job.task].hooks.get(cast("End", job.status.value)):
+                if hook := self._queue.tasks[job.task].hooks.get(job.status):
                     await hook(job)
         except Exception:
             log.exception("a hook failed and will be run again", extra={"job": job_id})

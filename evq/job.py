@@ -26,7 +26,7 @@ class JobProgress:
     total_steps: int = 1
     completed_steps: int = 0
     estimated_time_remaining: float | None = None
-    """s, measured; None while there is nothing to measure. Never goes back up."""
+    """s, measured over the attempt, within which it does not rise; None while there is too little to measure."""
 
     def to_wire(self) -> dict[str, Any]:
         """Return the fields by their names in JSON."""

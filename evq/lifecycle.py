@@ -1,7 +1,7 @@
 """The life of a job, as data.
 
 Rule 1: what may follow what is written here and nowhere else. The header of every Lua script names its transitions, and
-a test holds them against this table; the diagram in the docs is drawn from it.
+tests hold them, and the diagram in the docs, against this table.
 Rule 2: nothing here does anything.
 
 A *state* says where a job is kept; a *status* is what its user is told. "Delayed" and "parked" are properties of a

@@ -151,9 +151,9 @@ class WorkerPool:
 
     async def add_worker(self) -> None:
         """Start one process more."""
-        member = _Member(self._command)
+        group, member = self._running_group(), _Member(self._command)
         self._members.append(member)
-        await self._running_group().start(member.run)
+        await group.start(member.run)
 
     async def remove_worker(self) -> None:
         """Let one process end the jobs that it runs, and end it."""

@@ -61,7 +61,8 @@ class Queue:
 
     @property
     def broker(self) -> Broker:
-        return self._of_this_loop()[0]
+        broker, _ = self._of_this_loop()
+        return broker
 
     def _of_this_loop(self) -> tuple[Broker, Results]:
         loop = asyncio.get_running_loop()
@@ -110,12 +111,10 @@ class Queue:
         return register(handler) if handler else register
 
     def job(self, task: str, payload: Mapping[str, Any]) -> NewJob:
-        """Make a job of a task that this program may not have: nothing is checked but that the payload is JSON."""
-        return (
-            self.tasks[task].job(**payload)
-            if task in self.tasks
-            else NewJob(task=task, payload=dump_payload(task, payload))
-        )
+        """Make a job of a task by its name; if this program does not have it, the payload need only be JSON."""
+        if task in self.tasks:
+            return self.tasks[task].job(**payload)
+        return NewJob(task=task, payload=dump_payload(task, payload))
 
     # Jobs
 
@@ -145,8 +144,9 @@ class Queue:
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the public name
         """Wait for a job's result; see `Job.result`."""
+        _, results = self._of_this_loop()
         async with asyncio.timeout(timeout):
-            await self._of_this_loop()[1].wait(job_id)
+            await results.wait(job_id)
         job = await self.get(job_id)
         if job is None:
             raise UsageError(f"queue {self.name} has no job {job_id}: it never had, or its record has expired")
@@ -214,7 +214,7 @@ class Job:
     def error(self) -> JobError | None:
         return self.record.error
 
-    async def refresh(self) -> "Job":
+    async def refresh(self) -> Self:
         """Read the job again; raise `UsageError` if its record has expired."""
         job = await self.queue.get(self.id)
         if job is None:

@@ -13,6 +13,7 @@ TTL_MS = 60_000
 CHECK_MS = 20_000
 """After this long without news a watch is renewed, and the job looked at again: news are hints, ms."""
 BLOCK_MS = 5_000
+"""How long one read waits, ms; then it is repeated."""
 
 
 class Results:

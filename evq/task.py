@@ -4,19 +4,19 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from evq.context import Context, SyncContext
 from evq.errors import PayloadError, UsageError
 from evq.ids import new_id
 from evq.job import PRIORITY, NewJob, dump_payload
+from evq.lifecycle import JobStatus
 from evq.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from evq.queue import Job, Queue
 
 Handler = Callable[..., Any]
-End = Literal["completed", "failed", "cancelled"]
 Hook = Callable[["Job"], Awaitable[None]]
 
 TIMEOUT = 3600.0
@@ -54,7 +54,7 @@ class Task:
     handler: Handler
     retry: RetryPolicy
     timeout: float
-    hooks: dict[End, Hook] = field(default_factory=dict)
+    hooks: dict[JobStatus, Hook] = field(default_factory=dict)
     options: JobOptions = field(default_factory=JobOptions)
     signature: inspect.Signature = field(init=False)
     """That of the payload: without the context."""
@@ -111,15 +111,15 @@ class Task:
     # Hooks run at least once after a job has ended so, whatever crashes in between: let them bear a second time.
 
     def on_completed(self, hook: Hook) -> Hook:
-        return self._on("completed", hook)
+        return self._on(JobStatus.COMPLETED, hook)
 
     def on_failed(self, hook: Hook) -> Hook:
-        return self._on("failed", hook)
+        return self._on(JobStatus.FAILED, hook)
 
     def on_cancelled(self, hook: Hook) -> Hook:
-        return self._on("cancelled", hook)
+        return self._on(JobStatus.CANCELLED, hook)
 
-    def _on(self, end: End, hook: Hook) -> Hook:
+    def _on(self, end: JobStatus, hook: Hook) -> Hook:
         if end in self.hooks:
             raise UsageError(f"task {self.name} has a hook for {end} already")
         self.hooks[end] = hook
@@ -129,4 +129,4 @@ class Task:
 def _is_context(annotation: Any) -> bool:
     if isinstance(annotation, str):  # not evaluated: what it names may exist for type checkers only
         return annotation.rpartition(".")[2] in (Context.__name__, SyncContext.__name__)
-    return isinstance(annotation, type) and issubclass(annotation, Context)
+    return isinstance(annotation, type) and issubclass(annotation, Context | SyncContext)

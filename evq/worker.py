@@ -13,21 +13,29 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import anyio
 
 from evq.broker import BULK, Call, Reply, Reserved
 from evq.context import Context, SyncContext
-from evq.errors import AttemptTimeout, EvqError, JobCancelled, LeaseLost, QueueFull, QueueUnavailable, UsageError
-from evq.executor import Completed, Outcome, Snoozed, execute, judge
+from evq.errors import (
+    AttemptTimeout,
+    EvqError,
+    JobCancelled,
+    LeaseLost,
+    QueueFull,
+    QueueUnavailable,
+    UsageError,
+    WorkerStopped,
+)
+from evq.executor import Outcome, Snoozed, execute
 from evq.heartbeat import Heartbeat
 from evq.hooks import Hooks
 from evq.job import JobProgress, ReservedJob
 from evq.queue import Queue
-from evq.settled import Settled
+from evq.settle import settle_calls
+from evq.task import Task
 
 log = logging.getLogger("evq.worker")
 
@@ -35,10 +43,8 @@ SLEEP_MS = 5_000
 """The longest sleep of an idle worker, so that a lost wake token costs no more than this, ms."""
 PATIENCE = 10.0
 """How long an interrupted handler has to end before it is left behind, s."""
-
-
-class WorkerStopped(EvqError):  # noqa: N818 - the event is the name
-    """The worker stops and hands its jobs back."""
+OVERDUE = 5.0
+"""How long past its timeout an attempt keeps its lease, s: one that does not stop even then is taken for lost."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,11 +52,10 @@ class Running:
     """A job that is being run here."""
 
     job: ReservedJob
-    context: Context
+    context: Context | SyncContext
     deadline: float
     """When the attempt has taken too long, by the monotonic clock."""
     task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
 
     def interrupt(self, reason: EvqError) -> None:
         """Make the handler stop; the first reason counts."""
@@ -78,15 +83,15 @@ class Worker:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         # By id and fence: a lease that was lost here may be given back to us.
         self._running: dict[tuple[str, int], Running] = {}
-        self._settled = Settled()
+        self._unsettled: list[tuple[ReservedJob, Outcome]] = []
         self._changed = asyncio.Event()
-        self._more = True
+        self._more = True  # for all that is known, more jobs are waiting
         self._burst = False
         self._stopping = False
         self._given_up = False
         self._reachable = True
         self._sleeper: asyncio.Task[None] | None = None
-        self._wait_ms: int | None = 0
+        self._wait_ms = SLEEP_MS  # until something falls due
 
     # From outside
 
@@ -97,7 +102,8 @@ class Worker:
         self._burst = burst
         log.info("worker started", extra={"worker": self.id, "queue": self.queue.name})
         hooks = Hooks(self.queue)
-        with Heartbeat(self):
+        heartbeat = Heartbeat(self.id, self.queue, leases=self._leases, on_word=self._on_word)
+        with heartbeat.beating():
             async with anyio.create_task_group() as group:
                 group.start_soon(hooks.run)
                 try:
@@ -121,24 +127,15 @@ class Worker:
             loop.call_later(self.grace, self._interrupt_all)
             loop.call_later(self.grace + PATIENCE, self._give_up)
 
-    # For the heartbeat, from its thread
+    # For the heartbeat
 
-    def call_soon(self, callback: Callable[..., None], *args: object) -> None:
-        """Call back in the worker's event loop."""
-        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
-            self._loop.call_soon_threadsafe(callback, *args)
-
-    def leases(self) -> list[tuple[str, int]]:
-        """List the jobs whose leases are to be extended: all but those that should have ended long ago."""
+    def _leases(self) -> list[tuple[str, int]]:
+        """List the leases to be extended: of all jobs but those that should have ended long ago."""
         now = time.monotonic()
-        return [(r.job.id, r.job.fence) for r in list(self._running.values()) if now < r.deadline + 5]
+        # A copy, since the heart has a thread of its own.
+        return [(r.job.id, r.job.fence) for r in list(self._running.values()) if now < r.deadline + OVERDUE]
 
-    def lease_word(self, job_id: str, fence: int, word: Reply) -> None:
-        """Take notice of what a heartbeat said of a lease."""
-        if word in (Reply.CANCEL, Reply.STALE):
-            self.call_soon(self._on_lease_word, job_id, fence, word)
-
-    def _on_lease_word(self, job_id: str, fence: int, word: Reply) -> None:
+    def _on_word(self, job_id: str, fence: int, word: Reply) -> None:
         running = self._running.get((job_id, fence))
         if running is None:
             return
@@ -164,7 +161,7 @@ class Worker:
                 continue
             self._note_reachable()
             hooks.look()
-            if self._settled.outcomes or (self._more and self._room()):
+            if self._unsettled or (self._more and self._room()):
                 continue
             if leaving and not self._running and self._sleeper is None:
                 return
@@ -173,7 +170,7 @@ class Worker:
             await self._changed.wait()
         log.error(
             "the worker ends without its jobs, which are run again when their leases run out",
-            extra={"worker": self.id, "running": len(self._running), "not_settled": len(self._settled.outcomes)},
+            extra={"worker": self.id, "running": len(self._running), "unsettled": len(self._unsettled)},
         )
 
     def _room(self) -> int:
@@ -184,8 +181,8 @@ class Worker:
     async def _exchange(self) -> None:
         """Settle what has been run, and reserve as much as there is room for, in one round trip."""
         broker, keep_ms = self.queue.broker, self.queue.keep_ms
-        settled, self._settled = self._settled, Settled()
-        calls = settled.calls(broker, keep_ms)
+        outcomes, self._unsettled = self._unsettled, []
+        calls = settle_calls(broker, keep_ms, outcomes)
         # A burst ends with a look for jobs that the last ones may have enqueued.
         room = self._room() if self._more or (self._burst and calls) else 0
         if not calls and not room:
@@ -193,68 +190,32 @@ class Worker:
         try:
             words, reserved = await broker.exchange([call for _, call in calls], self._reserve(room) if room else None)
         except BaseException:
-            self._settled.outcomes[:0] = settled.outcomes
+            self._unsettled[:0] = outcomes
             raise
-        for (jobs, _), replies in zip(calls, words, strict=True):
-            for job, word in zip(jobs, replies, strict=True):
+        for (job_ids, _), replies in zip(calls, words, strict=True):
+            for job_id, word in zip(job_ids, replies, strict=True):
                 if word is Reply.STALE:
-                    log.warning("lease lost before the end", extra={"worker": self.id, "job": job.id})
+                    log.warning("lease lost before the end", extra={"worker": self.id, "job": job_id})
         if reserved is not None:
-            self._start(reserved, room)
+            self._take(reserved, room)
 
     def _reserve(self, count: int) -> Call:
         queue = self.queue
         return queue.broker.reserve_call(self.id, count, queue.lease_ms, queue.keep_ms, queue.tasks)
 
-    def _start(self, reserved: Reserved, asked: int) -> None:
+    def _take(self, reserved: Reserved, asked: int) -> None:
         if reserved.parked:
             log.warning(
                 "jobs of unknown tasks were parked until a worker comes that knows them",
                 extra={"worker": self.id, "jobs": reserved.parked},
             )
-        self._wait_ms = reserved.wait_ms
+        self._wait_ms = SLEEP_MS if reserved.wait_ms is None else min(SLEEP_MS, reserved.wait_ms)
         self._more = len(reserved.jobs) == asked or reserved.wait_ms == 0
         for job in reserved.jobs:
             if self._stopping:
-                self._settled.outcomes.append((job, Snoozed()))
+                self._unsettled.append((job, Snoozed()))
             else:
                 self._start_job(job)
-
-    # Idle
-
-    def _sleep_if_idle(self) -> None:
-        room = self._room()
-        if room:
-            self._sleeper = asyncio.create_task(self._sleep(room))
-
-    async def _sleep(self, room: int) -> None:
-        wait_ms = SLEEP_MS if self._wait_ms is None else min(SLEEP_MS, self._wait_ms)
-        if wait_ms == SLEEP_MS:
-            wait_ms -= random.randrange(SLEEP_MS // 10)  # noqa: S311 - so that sleepers do not wake together
-        try:
-            reserved = await self.queue.broker.sleep(self.id, wait_ms, self._reserve(room))
-            self._start(reserved, room)
-        except QueueUnavailable as error:
-            await self._wait_out(error)
-            self._more = True
-        finally:
-            self._sleeper = None
-            self._more = self._more or self._burst
-            self._changed.set()
-
-    async def _abandon(self) -> None:
-        """Hand back what still runs, should the loop have ended by an error or by cancellation."""
-        self._stopping = True
-        self._interrupt_all()
-        tasks = [running.task for running in self._running.values() if running.task]
-        if self._sleeper is not None:
-            self._sleeper.cancel()
-            tasks.append(self._sleeper)
-        with anyio.CancelScope(shield=True):
-            if tasks:
-                await asyncio.wait(tasks, timeout=0 if self._given_up else PATIENCE)
-            with contextlib.suppress(QueueUnavailable):
-                await self._exchange()
 
     async def _wait_out(self, error: QueueUnavailable) -> None:
         if self._reachable:
@@ -266,6 +227,29 @@ class Worker:
         if not self._reachable:
             log.info("Redis is back", extra={"worker": self.id})
             self._reachable = True
+
+    # Idle
+
+    def _sleep_if_idle(self) -> None:
+        """Sleep until there are jobs for the room that is left, beside those that run."""
+        room = self._room()
+        if room:
+            self._sleeper = asyncio.create_task(self._sleep(room))
+
+    async def _sleep(self, room: int) -> None:
+        wait_ms = self._wait_ms
+        if wait_ms == SLEEP_MS:
+            wait_ms -= random.randrange(SLEEP_MS // 10)  # noqa: S311 - so that sleepers do not wake together
+        try:
+            reserved = await self.queue.broker.sleep(self.id, wait_ms, self._reserve(room))
+            self._take(reserved, room)
+        except QueueUnavailable as error:
+            await self._wait_out(error)
+            self._more = True
+        finally:
+            self._sleeper = None
+            self._more = self._more or self._burst
+            self._changed.set()
 
     # Jobs
 
@@ -282,51 +266,42 @@ class Worker:
 
         context = (Context if task.is_async else SyncContext)(job, report)
         running = Running(job, context, deadline=time.monotonic() + task.timeout)
-        running.timer = self._loop.call_later(
-            task.timeout,
-            running.interrupt,
-            AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s"),
-        )
         self._running[job.id, job.fence] = running
-        running.task = self._loop.create_task(self._run_job(running))
+        running.task = self._loop.create_task(self._run_job(task, running))
 
-    async def _run_job(self, running: Running) -> None:
-        job, task = running.job, self.queue.tasks[running.job.task]
-        outcome: Outcome | None
+    async def _run_job(self, task: Task, running: Running) -> None:
+        job = running.job
+        too_long = AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")
+        timer = self._loop.call_later(task.timeout, running.interrupt, too_long)
         try:
             outcome = await execute(task, job, running.context, self._limiter)
-        except LeaseLost as lost:
-            outcome, running.context.interruption = None, lost
-        except asyncio.CancelledError:
-            outcome = None
-        if outcome is None or running.context.interruption is not None:
-            outcome = self._after_interruption(running, outcome)
-        cast("asyncio.TimerHandle", running.timer).cancel()
-        del self._running[job.id, job.fence]
-        if outcome is not None:
-            self._settled.outcomes.append((job, outcome))
-        self._changed.set()
+            if outcome is not None:
+                self._unsettled.append((job, outcome))
+        finally:
+            timer.cancel()
+            del self._running[job.id, job.fence]
+            self._changed.set()
 
-    def _after_interruption(self, running: Running, outcome: Outcome | None) -> Outcome | None:
-        """Say what becomes of a job that was interrupted; nothing if its lease is gone."""
-        job, reason = running.job, running.context.interruption
-        if isinstance(outcome, Completed):
-            return outcome
-        match reason:
-            case LeaseLost():
-                return None
-            case AttemptTimeout() | JobCancelled():
-                return judge(self.queue.tasks[job.task], job, reason)
-            case None:
-                by_itself = asyncio.CancelledError("the handler was cancelled from within")
-                return judge(self.queue.tasks[job.task], job, by_itself)
-            case _:
-                return Snoozed()
+    # The end
 
     def _interrupt_all(self) -> None:
         for running in list(self._running.values()):
-            running.interrupt(WorkerStopped("the worker stops"))
+            running.interrupt(WorkerStopped(running.job.id))
 
     def _give_up(self) -> None:
         self._given_up = True
         self._changed.set()
+
+    async def _abandon(self) -> None:
+        """Hand back what still runs, should the loop have ended by an error or by cancellation."""
+        self._stopping = True
+        self._interrupt_all()
+        tasks = [running.task for running in self._running.values() if running.task]
+        if self._sleeper is not None:
+            self._sleeper.cancel()
+            tasks.append(self._sleeper)
+        with anyio.CancelScope(shield=True):
+            if tasks:
+                await asyncio.wait(tasks, timeout=0 if self._given_up else PATIENCE)
+            with contextlib.suppress(QueueUnavailable):
+                await self._exchange()

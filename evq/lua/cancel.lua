@@ -17,6 +17,7 @@ local state, task = unpack(redis.call("HMGET", key, "state", "task"))
 if not state then
   return "NOT_FOUND"
 elseif state == "active" then
+  redis.call("HDEL", key, "cancel") -- a removal first, so that a full Redis takes it
   redis.call("HSET", key, "cancel", 1)
   redis.call("HINCRBY", key, "seq", 1)
   emit("cancel-requested", { id })

@@ -16,6 +16,7 @@ from litestar.types import ControllerRouterHandler, Message, Scope
 from evq_server.api import events, health, imports, pages, participants, tickets
 from evq_server.api import jobs as job_routes
 from evq_server.auth import KeyGuard
+from evq_server.clock import now_ms
 from evq_server.errors import EXCEPTION_HANDLERS, log_unexpected
 from evq_server.hub import Hub
 from evq_server.jobs import ImportJobs
@@ -100,5 +101,13 @@ async def _add_headers(message: Message, _: Scope) -> None:
 
 
 def _tidy(settings: Settings, database: Database) -> None:
-    with database.read() as connection:
-        remove_abandoned(settings.uploads, lambda name: get_import(connection, name) is not None)
+    """Remove the files of imports that will not be run again."""
+    oldest_ms = now_ms() - settings.keep_failed_seconds * 1000
+
+    def is_wanted(name: str) -> bool:
+        row = get_import(conn, name)
+        return row is not None and (row.status is None or (row.status == "failed" and (row.ended_ms or 0) > oldest_ms))
+
+    with database.read() as conn:
+        remove_abandoned(settings.uploads, is_wanted)
+        remove_abandoned(settings.spool, is_wanted)

@@ -8,10 +8,11 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException, WebSocketException
 from litestar.types import ExceptionHandlersMap, Scope
+from sqlalchemy.exc import OperationalError
 
 from evq.errors import EvqError, QueueFull, QueueUnavailable, ValidationError
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _RETRY_AFTER = {"Retry-After": "5"}
 
@@ -42,6 +43,12 @@ def _queue_down(_: Request[Any, Any, Any], error: QueueUnavailable | QueueFull) 
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error} Nothing was changed; try again.", _RETRY_AFTER)
 
 
+def _database_busy(_: Request[Any, Any, Any], __: OperationalError) -> Response[dict[str, Any]]:
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The database is busy, full or out of reach; try again.", _RETRY_AFTER
+    )
+
+
 def _unexpected(_: Request[Any, Any, Any], __: Exception) -> Response[dict[str, Any]]:
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR, "The server made a mistake; its log has the details. Try again later."
@@ -53,7 +60,7 @@ async def log_unexpected(error: Exception, scope: Scope) -> None:
     if isinstance(error, HTTPException | WebSocketException | EvqError):
         return
     place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error(
+    log.error(
         "request failed unexpectedly",
         extra={"route": scope["path_template"], "error": type(error).__name__, "at": place},
     )
@@ -65,5 +72,6 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     ValidationError: _wrong_input,
     QueueUnavailable: _queue_down,
     QueueFull: _queue_down,
+    OperationalError: _database_busy,
     Exception: _unexpected,
 }

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter
 
 from evq.errors import QueueUnavailable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 TICK = 0.1  # s between two reads of one job
 REFRESH = 5.0  # s after which everything watched is read again, in case a hint was lost
@@ -156,7 +156,7 @@ class Hub:
             except QueueUnavailable:
                 return  # the next refresh tries again
             except Exception as error:  # noqa: BLE001 - trouble with one job must not end everybody's progress
-                logger.warning("progress cannot be read", extra={"job": job_id, "error": type(error).__name__})
+                log.warning("progress cannot be read", extra={"job": job_id, "error": type(error).__name__})
                 return
         seats = self._seats.get(job_id, set())
         if message is None or message.final:

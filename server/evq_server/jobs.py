@@ -1,7 +1,7 @@
 """The jobs of the application, on the queue `file-processing`: where the queue and the import meet.
 
-`import-participants` does the import. When it has ended, whatever the end, a hook records how, clears up, writes to the
-uploader and has the mails delivered; hooks run at least once, and each of these may be done twice.
+`import-participants` does the import. When it has ended, whatever the end, a hook records how, writes to the uploader,
+has the mails delivered and clears up; hooks run at least once, and each of these may be done twice.
 """
 
 import logging
@@ -13,19 +13,13 @@ import msgspec
 import sqlalchemy as sa
 from anyio.to_thread import run_sync
 
-from evq import (
-    Job,
-    JobStatus,
-    Queue,
-    RetryPolicy,
-    SyncContext,
-    ValidationError,
-)
+from evq import Job, JobStatus, Queue, RetryPolicy, SyncContext, ValidationError
 from evq_server.clock import now_ms
 from evq_server.mail.delivery import deliver
 from evq_server.mail.letters import LetterWriter
 from evq_server.mail.transports import MaildirTransport, SmtpTransport, Transport
 from evq_server.pipeline.attempt import Attempt
+from evq_server.pipeline.faults import told_plainly
 from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings, load_secret
 from evq_server.store.database import Database
@@ -33,11 +27,13 @@ from evq_server.store.imports import FinalStatus, Import, get_import, record_out
 from evq_server.store.outbox import Kind, NewMail, abandon_deliveries, drop_queued, queue_mail, unsent_imports
 from evq_server.store.tickets import derive_token
 
-log = logging.getLogger("evq_server.jobs")
+log = logging.getLogger(__name__)
 
 QUEUE: Final = "file-processing"
 MAIL_PRIORITY: Final = 3000
 """Mails come after imports, whose users are watching."""
+KEEP: Final = 86_400.0
+"""How long an ended job can be looked at, s; a failed one at least as long as its upload is kept for a replay."""
 BUSY_DATABASE: Final[Mapping[type[BaseException], float]] = {sa.exc.OperationalError: 2.0}
 
 
@@ -47,8 +43,10 @@ class ImportJobs:
     def __init__(self, settings: Settings, database: Database, *, redis: str | None = None) -> None:
         self._settings = settings
         self.database = database
-        self.queue = Queue(QUEUE, redis=redis, lease=settings.lease_seconds)
-        retry = RetryPolicy(attempts=3, backoff="exponential", delay=2.0, on=BUSY_DATABASE)
+        self.queue = Queue(
+            QUEUE, redis=redis, lease=settings.lease_seconds, keep=max(KEEP, settings.keep_failed_seconds)
+        )
+        retry = RetryPolicy(attempts=3, backoff="exponential", delay=2.0)
         self._import = self.queue.task(name="import-participants", retry=retry)(self.import_participants)
         self._import.on_completed(self._ended)
         self._import.on_failed(self._ended)
@@ -85,15 +83,16 @@ class ImportJobs:
             wire = ImportPayload.from_wire(payload)
         except msgspec.ValidationError as error:
             raise ValidationError(f"this is no payload of an import: {error}") from error
-        attempt = Attempt(
-            settings=self._settings,
-            database=self.database,
-            secret=load_secret(self._settings),
-            payload=wire,
-            context=ctx,
-        )
         log.info("import started", extra={"job": ctx.job_id, "event": wire.event_id, "attempt": ctx.attempt})
-        result: dict[str, Any] = msgspec.to_builtins(attempt.run())
+        with told_plainly(ctx.job_id):
+            attempt = Attempt(
+                settings=self._settings,
+                database=self.database,
+                secret=load_secret(self._settings),
+                payload=wire,
+                context=ctx,
+            )
+            result: dict[str, Any] = msgspec.to_builtins(attempt.run())
         return result
 
     def deliver_mail(self, ctx: SyncContext, importId: str) -> dict[str, int]:  # noqa: N803 - the name on the wire
@@ -109,22 +108,23 @@ class ImportJobs:
             delivery_id=ctx.job_id,
             fence=ctx.fence,
             import_id=importId,
-            on_progress=lambda _: ctx.check(),
+            check=ctx.check,
         )
         return msgspec.structs.asdict(delivered)
 
-    async def remove_upload(self, importId: str) -> bool:  # noqa: N803 - the name on the wire
-        """Remove the upload of an import that failed long ago, unless it is being run again."""
+    async def remove_upload(self, importId: str, fence: int) -> bool:  # noqa: N803 - the name on the wire
+        """Remove the upload of an import that failed long ago in attempt *fence*, unless it has been run again."""
         job = await self.queue.get(importId)
-        if job is not None and not job.status.ended:
+        if job is not None and not (job.status.ended and job.record.fence == fence):
             return False
-        await run_sync(self._clear, importId, True)
+        await run_sync(self._clear, importId)
         return True
 
     # The end of an import
 
     async def _ended(self, job: Job) -> None:
-        await run_sync(self._record_end, job)
+        if not await run_sync(self._record_end, job):
+            return
         fence = job.record.fence
         delivery = self._deliver.using(id=delivery_id(job.id, fence), priority=MAIL_PRIORITY)
         await delivery.enqueue(importId=job.id)
@@ -132,21 +132,23 @@ class ImportJobs:
             later = self._remove.using(
                 id=_id_beside(job.id, f"remove:{fence}"), delay=float(self._settings.keep_failed_seconds)
             )
-            await later.enqueue(importId=job.id)
-        await run_sync(self._clear, job.id, job.status is not JobStatus.FAILED)
+            await later.enqueue(importId=job.id, fence=fence)
+        else:
+            await run_sync(self._clear, job.id)
 
     async def _delivery_failed(self, job: Job) -> None:
         await run_sync(self._abandon_deliveries, job.payload["importId"])
 
-    def _record_end(self, job: Job) -> None:
+    def _record_end(self, job: Job) -> bool:
+        """Record how the import ended, and queue the notice of it; return False if it is being run again already."""
         record, status = job.record, job.status
         outcome = record.result if status is JobStatus.COMPLETED else _fault(job)
         final, kind = _ENDS[status]
         with self.database.begin() as conn:
+            news = record_outcome(conn, job.id, record.fence, final, outcome, now_ms=now_ms())
             row = get_import(conn, job.id)
-            if row is None:
-                return
-            record_outcome(conn, job.id, record.fence, final, outcome, now_ms=now_ms())
+            if row is None or not news:
+                return row is not None and row.status is not None
             if status is JobStatus.CANCELLED:
                 drop_queued(conn, job.id)
             if row.uploaded_by and not row.options.get("dryRun"):
@@ -159,12 +161,12 @@ class ImportJobs:
             "import ended",
             extra={"job": job.id, "status": status.value, "took_ms": took_ms, "waited_ms": waited_ms, **counts},
         )
+        return True
 
-    def _clear(self, import_id: str, upload_too: bool) -> None:
-        """Remove the working files of an import that has ended; the upload too, unless it may be run again."""
+    def _clear(self, import_id: str) -> None:
+        """Remove the upload of an import that will not be run again, and its working files."""
         shutil.rmtree(self._settings.spool / import_id, ignore_errors=True)
-        if upload_too:
-            (self._settings.uploads / import_id).unlink(missing_ok=True)
+        (self._settings.uploads / import_id).unlink(missing_ok=True)
 
     # Helpers
 

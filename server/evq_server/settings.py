@@ -12,9 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from evq.errors import UsageError
-
-FRAMEWORK_NAMES = frozenset({"EVQ_REDIS_URL", "EVQ_POOL_PID", "EVQ_EXT_IMPLEMENTATION"})
-"""Names that the lower floors read themselves."""
+from evq.settings import NAMES
 
 MIN_SECRET = 16
 """Characters below which a secret given by hand is refused."""
@@ -61,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         that does not fit.
         """
         unknown = sorted(
-            name for name in environ if name.startswith("EVQ_") and name not in _READERS and name not in FRAMEWORK_NAMES
+            name for name in environ if name.startswith("EVQ_") and name not in _READERS and name not in NAMES
         )
         if unknown:
             known = ", ".join(sorted(name for name in _READERS if name.startswith("EVQ_")))
@@ -96,9 +94,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data / "maildir"
 
     def prepare(self) -> None:
-        """Create the folders, readable by their owner only."""
+        """Create the folders, readable by their owner only; raises `SettingsError` if that cannot be."""
         for folder in (self.data, self.uploads, self.spool, self.artefacts):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingsError(
+                    f"the folder {folder} cannot be made ({error.strerror}): choose one that you may write to "
+                    "with EVQ_DATA"
+                ) from error
 
 
 def load_secret(settings: Settings) -> bytes:
@@ -115,22 +119,31 @@ def load_api_key(settings: Settings) -> str:
 
 
 def _load_or_make(path: Path, make: Callable[[], str]) -> str:
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(make() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # unlike a rename, this lets the first of two starters win
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    text = path.read_text().strip()
+    try:
+        if not path.exists():
+            _make(path, make())
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} can be neither read nor made: {error}; is EVQ_DATA the server's folder?"
+        ) from error
     if len(text) < MIN_SECRET:
         raise SettingsError(f"{path} holds fewer than {MIN_SECRET} characters; restore it from a backup")
     return text
+
+
+def _make(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)  # unlike a rename, this lets the first of two starters win
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -45,13 +45,12 @@ class _Server(uvicorn.Server):
 async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator[Stack]:
     """Start everything, yield how to reach it, and stop everything when the block ends.
 
-    Raise `UsageError` if the data folder or the port is taken, `QueueUnavailable` if Redis cannot be reached.
+    Raises `UsageError` if the data folder or the port cannot be used, `DatabaseError` if the database cannot,
+    `QueueUnavailable` if Redis cannot be reached.
     """
     settings.prepare()
     load_secret(settings)
-    with _locked(settings), _listening(settings) as sock, _redis(settings) as redis:
-        # The workers are processes of their own, and are told by their environment.
-        os.environ |= {"EVQ_REDIS_URL": redis, "EVQ_DATA": str(settings.data)}
+    with _locked(settings), _listening(settings) as sock, _redis(settings) as redis, _told(settings, redis):
         database = open_database(settings.database_url)
         database.create()
         jobs = ImportJobs(settings, database, redis=redis)
@@ -60,7 +59,8 @@ async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator
             await jobs.resubmit_lost()
             pool = WorkerPool(WORKERS, processes=settings.workers, grace=DRAIN, log_level=log_level)
             host, port = sock.getsockname()[:2]
-            running = Stack(url=f"http://{host}:{port}", key=load_api_key(settings), jobs=jobs, pool=pool)
+            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            running = Stack(url=url, key=load_api_key(settings), jobs=jobs, pool=pool)
             async with _running(pool, _Server(_config(settings, database, jobs)), sock):
                 yield running
         finally:
@@ -72,7 +72,7 @@ async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator
 async def _running(pool: WorkerPool, server: _Server, sock: socket.socket) -> AsyncIterator[None]:
     async with anyio.create_task_group() as group:
         await group.start(pool.run)
-        group.start_soon(server.serve, [sock])
+        group.start_soon(_serve, server, sock)
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await anyio.sleep(0.02)
         try:
@@ -80,6 +80,13 @@ async def _running(pool: WorkerPool, server: _Server, sock: socket.socket) -> As
         finally:
             server.should_exit = True
             pool.stop()
+
+
+async def _serve(server: _Server, sock: socket.socket) -> None:
+    with suppress(SystemExit):  # as which uvicorn ends when its application does not start
+        await server.serve([sock])
+    if not server.started:
+        raise UsageError("the server did not start; its log says why")
 
 
 def _config(settings: Settings, database: Database, jobs: ImportJobs) -> uvicorn.Config:
@@ -132,6 +139,20 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         ) from error
     with sock:
         yield sock
+
+
+@contextmanager
+def _told(settings: Settings, redis: str) -> Iterator[None]:
+    """Tell the workers, which are processes of their own and read the environment, what is this stack's."""
+    told = {"EVQ_REDIS_URL": redis, "EVQ_DATA": str(settings.data)}
+    before = {name: os.environ[name] for name in told if name in os.environ}
+    os.environ |= told
+    try:
+        yield
+    finally:
+        for name in told:
+            del os.environ[name]
+        os.environ |= before
 
 
 def _redis(settings: Settings) -> AbstractContextManager[str]:

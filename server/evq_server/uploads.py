@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import shutil
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -90,11 +92,16 @@ class Sink:
 
     def _write(self) -> None:
         self._digest.update(self._buffer)
-        self._file.write(self._buffer)
+        with _storing():
+            self._file.write(self._buffer)
         self._buffer.clear()
 
     def _seal(self) -> None:
         self._write()
+        with _storing():
+            self._make_durable()
+
+    def _make_durable(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -106,9 +113,22 @@ class Sink:
             os.close(folder)
 
     def _remove(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # what it still had to write does not fit on the disk, and is not wanted any more
+            self._file.close()
         self._part.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """Turn the disk's refusal into a 507."""
+    try:
+        yield
+    except OSError as error:
+        raise HTTPException(
+            status_code=HTTPStatus.INSUFFICIENT_STORAGE,
+            detail=f"The server cannot store the file ({error.strerror}). Tell the operator, and upload it again.",
+        ) from error
 
 
 class _Form:
@@ -252,10 +272,13 @@ def clean_filename(name: str) -> str:
     return kept.strip()[:FILENAME_LIMIT] or "upload"
 
 
-def remove_abandoned(folder: Path, is_known: Callable[[str], bool]) -> int:
-    """Remove what a killed server left in *folder* over an hour ago: parts, and files of no import; return how many."""
+def remove_abandoned(folder: Path, is_wanted: Callable[[str], bool]) -> None:
+    """Remove what lies in *folder* since over an hour ago and is named by no import that may still need it.
+
+    That is what a killed server has left, or the jobs of a Redis that lost them.
+    """
     oldest = time.time() - ABANDONED_SECONDS
-    abandoned = [path for path in folder.iterdir() if path.stat().st_mtime < oldest and not is_known(path.name)]
-    for path in abandoned:
-        path.unlink(missing_ok=True)
-    return len(abandoned)
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a worker may be clearing up as well
+            if path.stat().st_mtime < oldest and not is_wanted(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

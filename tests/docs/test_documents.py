@@ -9,6 +9,7 @@ import pytest
 
 from evq import settings as framework
 from evq.keys import KEYS
+from evq.lifecycle import NEW, TRANSITIONS, State
 from evq_server.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.anyio
@@ -58,5 +59,51 @@ def test_every_target_that_the_documents_name_can_be_made() -> None:
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
 
 
-def test_every_key_of_redis_is_documented() -> None:
-    assert all(re.match(r"(HASH|ZSET|SET|LIST|STREAM|STRING) ", content) for _, content in KEYS.values())
+def rows_of(page: str, heading: str) -> list[list[str]]:
+    """Read the table whose first column is called *heading*: of each row the cells."""
+    table = re.search(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()]
+
+
+def code_in(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+LIFECYCLE = (ROOT / "docs" / "explanation" / "lifecycle.md").read_text()
+ARROWS = {(verb, before, after) for verb, arrows in TRANSITIONS.items() for before, after in arrows}
+
+
+def test_the_lifecycle_page_has_every_state_with_its_status() -> None:
+    told = {code_in(state)[0]: code_in(status)[0] for state, status, _ in rows_of(LIFECYCLE, "state")}
+
+    assert told == {state.value: state.status.value for state in State}
+
+
+def test_the_lifecycle_table_is_that_of_the_code() -> None:
+    told = {
+        (verb, before, after)
+        for verbs, befores, afters, _ in rows_of(LIFECYCLE, "verb")
+        for verb in code_in(verbs)
+        for before in code_in(befores)
+        for after in code_in(afters)
+    }
+
+    assert told == ARROWS
+
+
+def test_the_lifecycle_diagram_is_that_of_the_code() -> None:
+    drawn = re.findall(r"^ +(\S+) --> (\S+): (.+)$", LIFECYCLE, re.MULTILINE)
+
+    assert {
+        (verb, NEW if before == "[*]" else before, after)
+        for before, after, verbs in drawn
+        for verb in verbs.split(", ")
+    } == ARROWS
+
+
+def test_the_queue_page_has_every_key_of_redis_with_its_type() -> None:
+    page = (ROOT / "docs" / "explanation" / "queue.md").read_text()
+    told = {re.sub("<.*", "", code_in(key)[0]): kind for key, kind, _ in rows_of(page, "key")}
+
+    assert told == {f"evq:{{queue}}:{tail}": content.split()[0] for tail, content in KEYS.values()}

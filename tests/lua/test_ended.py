@@ -76,6 +76,6 @@ async def test_a_task_without_hooks_leaves_nothing_on_the_list(lua: Bench) -> No
 
 async def test_a_worker_makes_hooks_known_for_jobs_enqueued_by_programs_that_do_not_have_them(lua: Bench) -> None:
     job = await lua.start()
-    await lua.broker.hook(["send"])
+    await lua.broker.mark_hooked(["send"])
     await lua.ack(job)
     assert lua.members("ended") == [job.id]

@@ -62,6 +62,7 @@ async def test_a_resent_enqueue_is_still_recognised(full: Bench) -> None:
 async def test_running_jobs_report_keep_their_leases_and_end(full: Bench) -> None:
     done, failed, tried, handed = [await full.start(hooked=True) for _ in range(4)]
     fill(full)
+    assert await full.cancel(tried.id) is Reply.REQUESTED
     assert await full.progress(done) is Reply.OK
     assert await full.extend(done) is Reply.OK
     assert await full.broker.watch(done.id, "a", 60_000) is Reply.WATCHING

@@ -5,8 +5,9 @@ import pytest
 import zxingcpp
 
 from evq_server.mail.letters import LetterWriter
+from evq_server.schemas import Language
 from evq_server.store.database import Database, participants
-from evq_server.store.events import Language, put_event
+from evq_server.store.events import put_event
 from evq_server.store.imports import FinalStatus, record_outcome
 from evq_server.store.outbox import Kind, QueuedMail
 from evq_server.store.participants import Row, list_participants, save_chunk

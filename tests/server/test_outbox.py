@@ -16,7 +16,6 @@ from evq_server.store.outbox import (
     counts,
     drop_queued,
     queue_mail,
-    resend,
     settle,
 )
 
@@ -43,7 +42,7 @@ class Outbox:
             return begin_delivery(conn, delivery_id, fence, repeatable=repeatable)
 
     def claim(
-        self, delivery_id: str, fence: int = 1, *, import_id: str | None = "A", after_id: int = 0, limit: int = 10
+        self, delivery_id: str, fence: int = 1, *, import_id: str = "A", after_id: int = 0, limit: int = 10
     ) -> list[QueuedMail]:
         with self.database.begin() as conn:
             return claim(conn, delivery_id, fence, import_id=import_id, after_id=after_id, limit=limit)
@@ -51,10 +50,6 @@ class Outbox:
     def settle(self, delivery_id: str, fence: int, *outcomes: Settled) -> None:
         with self.database.begin() as conn:
             settle(conn, delivery_id, fence, outcomes, now_ms=9)
-
-    def resend(self, *mail_ids: int) -> int:
-        with self.database.begin() as conn:
-            return resend(conn, mail_ids)
 
     def counts(self, import_id: str = "A") -> dict[State, int]:
         with self.database.read() as conn:
@@ -90,11 +85,11 @@ def test_a_claimed_mail_is_nobody_elses(outbox: Outbox) -> None:
     assert outbox.counts() == {"sending": 3}
 
 
-def test_a_claim_takes_one_imports_mails_or_all(outbox: Outbox) -> None:
+def test_a_claim_takes_one_imports_mails(outbox: Outbox) -> None:
     outbox.queue(welcome(1), welcome(2, "B"), welcome(3))
     outbox.begin("d1", 1)
     assert [mail.subject_key for mail in outbox.claim("d1", import_id="B")] == ["2"]
-    assert [mail.subject_key for mail in outbox.claim("d1", import_id=None)] == ["1", "3"]
+    assert [mail.subject_key for mail in outbox.claim("d1", import_id="A")] == ["1", "3"]
 
 
 def test_a_mail_that_was_put_off_is_not_claimed_again_behind_it(outbox: Outbox) -> None:
@@ -193,27 +188,6 @@ def test_an_abandoned_delivery_leaves_nothing_in_sending(outbox: Outbox) -> None
     with outbox.database.begin() as conn:
         assert abandon_deliveries(conn, "A", repeatable=False) == 1
     assert outbox.counts() == {"unsure": 1}
-
-
-@pytest.mark.parametrize(("state", "again"), [("failed", 1), ("unsure", 1), ("sent", 0), ("queued", 0)])
-def test_only_what_failed_or_is_unsure_is_resent_by_hand(outbox: Outbox, state: State, again: int) -> None:
-    outbox.queue(welcome(1))
-    outbox.begin("d1", 1)
-    (mail,) = outbox.claim("d1")
-    outbox.settle("d1", 1, Settled(id=mail.id, state=state))  # type: ignore[arg-type]
-    assert outbox.resend(mail.id) == again
-
-
-def test_a_resent_mail_begins_anew_and_its_old_claim_is_void(outbox: Outbox) -> None:
-    outbox.queue(welcome(1))
-    outbox.begin("d1", 1)
-    (mail,) = outbox.claim("d1")
-    outbox.begin("d1", 2)
-    assert outbox.resend(mail.id) == 1
-    outbox.settle("d1", 1, Settled(id=mail.id, state="sent"))
-    assert outbox.counts() == {"queued": 1}
-    (again,) = outbox.claim("d1", 2)
-    assert again.attempts == 1
 
 
 def test_a_cancelled_imports_waiting_welcome_mails_are_dropped(outbox: Outbox) -> None:

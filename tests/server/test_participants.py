@@ -5,18 +5,15 @@ import pytest
 import sqlalchemy as sa
 
 from evq.errors import LeaseLost
-from evq_server.store.database import Database, before_images, participants
+from evq_server.schemas import Duplicates
+from evq_server.store.database import LOOKUP_SIZE, Database, before_images, participants
 from evq_server.store.imports import FinalStatus, get_import, record_outcome
 from evq_server.store.participants import (
-    LOOKUP_SIZE,
     ChunkResult,
-    Duplicates,
     Participant,
     Rejection,
     Row,
-    count_participants,
     count_participants_of_import,
-    get_participant,
     list_participants,
     participants_of_import,
     preview_chunk,
@@ -167,8 +164,9 @@ def test_error_rejects_who_is_there_with_the_row(database: Database, start_impor
     rejection = Rejection(row=2, column="email", value="guest0@example.org", code="duplicate_in_event", params={})
     assert save(database, [row(0), row(1)], "B", duplicates="error") == ChunkResult(inserted=1, rejections=(rejection,))
     with database.read() as conn:
-        assert rejections_of_import(conn, "B") == [rejection]
-        assert rejections_of_import(conn, "A") == []
+        assert rejections_of_import(conn, "B", 2, 3) == [rejection]
+        assert rejections_of_import(conn, "B", 3, 9) == []
+        assert rejections_of_import(conn, "A", 2, 3) == []
     assert counters(database, "B") == (2, 1, 0, 0, 1)
 
 
@@ -322,8 +320,6 @@ def test_pages_follow_each_other_without_gap_or_repetition(database: Database, s
         while page := list_participants(conn, "spring", after, limit=3):
             pages.append([it.email for it in page])
             after = page[-1].id
-        assert count_participants(conn, "spring") == 7
-        assert count_participants(conn, "nothing") == 0
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [email for page in pages for email in page] == [f"guest{number}@example.org" for number in range(7)]
 
@@ -340,15 +336,6 @@ def test_an_import_pages_over_whom_it_created_and_updated(database: Database, st
         assert count_participants_of_import(conn, "B") == 3
         assert count_participants_of_import(conn, "A") == 3  # an update takes nobody away from their import
     assert [it.email for it in first + rest] == ["guest1@example.org", "guest3@example.org", "guest4@example.org"]
-
-
-def test_one_participant_is_found_by_id(database: Database, start_import: "StartImport") -> None:
-    start_import("A")
-    save(database, [row(0)])
-    (person,) = everybody(database)
-    with database.read() as conn:
-        assert get_participant(conn, person.id) == person
-        assert get_participant(conn, person.id + 1) is None
 
 
 def test_an_id_never_comes_again(database: Database, start_import: "StartImport") -> None:

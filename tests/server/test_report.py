@@ -6,9 +6,10 @@ from string import Formatter
 import pytest
 
 from evq_ext import Batch, Column, Reject, RowError, RowParser
-from evq_server.files.messages import FIELD_NAMES, TEXTS, Language, describe
+from evq_server.files.messages import FIELD_NAMES, TEXTS, describe
 from evq_server.files.report import RejectLog, read_rejects, write_errors_csv
 from evq_server.files.source import Source, prepare
+from evq_server.schemas import Language
 
 FORMULA_STARTS = list("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full width is meant
 HEADER = ("이름", "이메일")
@@ -23,7 +24,7 @@ REJECTS = [
 
 
 def _written(path: Path, rejects: Sequence[Reject], language: Language = "en") -> list[list[str]]:
-    assert write_errors_csv(path, HEADER, rejects, language=language) == len(rejects)
+    write_errors_csv(path, HEADER, rejects, language=language)
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file))
 
@@ -125,6 +126,16 @@ def test_a_corrected_report_gives_the_values_of_an_upload_that_was_right_at_once
     _, at_once = _uploaded(tmp_path / "right.csv", [header, *right])
     assert at_once.count == len(right)
     assert (batch.columns, batch.rejects) == (at_once.columns, ())
+
+
+def test_a_report_that_is_uploaded_again_gives_way_to_the_next_one(tmp_path: Path) -> None:
+    again = ["_row", "_error", "name", "email"]
+    source, batch = _uploaded(tmp_path / "again.csv", [again, ["7", "E-mail: ...", "Kim", "kim at example.org"]])
+    write_errors_csv(tmp_path / "errors.csv", source.header, batch.rejects, language="en")
+    with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as file:
+        top, row = csv.reader(file)
+    assert top == again
+    assert (row[0], row[2:]) == ("2", ["Kim", "kim at example.org"])
 
 
 def test_every_error_of_the_core_has_a_text_in_both_languages() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evq_server.settings import FRAMEWORK_NAMES, Settings, SettingsError, load_api_key, load_secret
+from evq.settings import NAMES
+from evq_server.settings import Settings, SettingsError, load_api_key, load_secret
 
 
 def test_without_an_environment_the_defaults_hold() -> None:
@@ -58,7 +59,7 @@ def test_an_unknown_name_is_refused_by_name() -> None:
 
 
 def test_the_names_of_the_framework_are_let_through() -> None:
-    assert Settings.from_env(dict.fromkeys(FRAMEWORK_NAMES, "x")) == Settings()
+    assert Settings.from_env(dict.fromkeys(NAMES, "x")) == Settings()
 
 
 def test_an_empty_value_counts_as_not_given() -> None:
@@ -137,6 +138,11 @@ def test_two_starters_agree_on_one_secret(tmp_path: Path) -> None:
         thread.join()
     assert len(found) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_key_that_can_be_neither_read_nor_made_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere/api-key .*EVQ_DATA"):
+        load_api_key(Settings(data=tmp_path / "nowhere"))
 
 
 def test_a_damaged_secret_is_not_replaced(tmp_path: Path) -> None:

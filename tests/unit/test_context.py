@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,17 @@ async def test_a_later_attempt_begins_where_the_earlier_one_got_to() -> None:
     assert (shown.percentage, shown.current_step, shown.total_steps, shown.completed_steps) == (75, "parse", 5, 3)
 
 
+async def test_a_later_attempt_measures_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[JobProgress] = []
+    context = a_context(reported, JobProgress(percentage=75, estimated_time_remaining=2.0))
+    began = time.monotonic()
+    await context.progress(0)
+    for elapsed, percentage in ((10, 25), (30, 30), (40, 80)):
+        monkeypatch.setattr(time, "monotonic", lambda elapsed=elapsed: began + elapsed)
+        await context.progress(percentage)
+    assert [progress.estimated_time_remaining for progress in reported] == [None, 30.0, 30.0, 10.0]
+
+
 async def test_a_step_stays_until_another_is_named() -> None:
     reported: list[JobProgress] = []
     context = a_context(reported)
@@ -54,7 +66,7 @@ async def test_a_step_stays_until_another_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("elapsed", "percentage", "remaining"),
-    [(10, 50, 10), (10, 25, 30), (10, 100, 0), (0.01, 100, 0), (0.1, 50, None), (10, 0, None)],
+    [(10, 50, 10), (10, 25, 30), (10, 100, 0), (0.01, 100, 0), (0.9, 50, None), (10, 4, None), (10, 0, None)],
 )
 def test_the_remaining_time_is_measured(elapsed: float, percentage: float, remaining: float | None) -> None:
     assert estimate_remaining(elapsed, percentage) == remaining

@@ -1,5 +1,6 @@
 """Running a handler to its outcome, without a Redis."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +9,9 @@ import anyio
 import orjson
 import pytest
 
-from evq import Context, JobProgress, LeaseLost, Queue, RetryPolicy, SyncContext, TemporaryError
-from evq.executor import TEXT_LIMIT, Completed, Failed, Outcome, Retry, describe, execute
+from evq import Context, JobCancelled, JobProgress, LeaseLost, Queue, RetryPolicy, SyncContext, TemporaryError
+from evq.errors import AttemptTimeout, EvqError, WorkerStopped
+from evq.executor import TEXT_LIMIT, Completed, Failed, Outcome, Retry, Snoozed, describe, execute
 from evq.job import ReservedJob
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.anyio
 RETRIED = RetryPolicy(attempts=2, delay=2.0, jitter=0)
 
 
-async def outcome(handler: Callable[..., Any], *, failures: int = 0, **payload: Any) -> Outcome:
+async def outcome(handler: Callable[..., Any], *, failures: int = 0, **payload: Any) -> Outcome | None:
     task = Queue("executor").task(retry=RETRIED)(handler)
 
     async def report(progress: JobProgress) -> None: ...
@@ -69,11 +71,52 @@ async def test_a_lost_lease_is_no_outcome() -> None:
     async def handler() -> None:
         raise LeaseLost("0" * 26)
 
-    with pytest.raises(LeaseLost):
-        await outcome(handler)
+    assert await outcome(handler) is None
 
 
-async def test_a_cancellation_passes_through() -> None:
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        (LeaseLost("0" * 26), type(None)),
+        (WorkerStopped("0" * 26), Snoozed),
+        (JobCancelled("0" * 26), Failed),
+        (AttemptTimeout("late"), Retry),
+    ],
+)
+async def test_why_a_handler_had_to_stop_says_more_than_what_it_raised_then(reason: EvqError, kind: type) -> None:
+    def handler(ctx: SyncContext) -> None:
+        ctx.interruption = reason
+        raise KeyError("in the middle")
+
+    assert isinstance(await outcome(handler), kind)
+
+
+async def test_a_handler_that_ends_well_has_ended_well_though_it_had_to_stop() -> None:
+    def handler(ctx: SyncContext) -> int:
+        ctx.interruption = JobCancelled(ctx.job_id)
+        return 1
+
+    assert await outcome(handler) == Completed(b"1")
+
+
+async def test_only_a_job_that_failed_is_logged_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    def handler(ctx: SyncContext, reason: str) -> None:
+        ctx.interruption = {"stop": WorkerStopped, "cancel": JobCancelled}.get(reason, LeaseLost)(ctx.job_id)
+        ctx.check()
+
+    for reason in ("stop", "cancel", "lost"):
+        await outcome(handler, reason=reason)
+    assert "job failed" not in caplog.text
+
+
+async def test_a_handler_that_cancels_itself_has_failed() -> None:
+    async def handler() -> None:
+        raise asyncio.CancelledError
+
+    assert isinstance(await outcome(handler), Failed)
+
+
+async def test_a_cancellation_from_outside_passes_through() -> None:
     async def handler() -> None:
         await anyio.sleep(60)
 

@@ -48,9 +48,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.event != "progress"
 
 
-def require_import(connection: Connection, job_id: str) -> imports.Import:
+def require_import(conn: Connection, job_id: str) -> imports.Import:
     """Return the import's row, or raise a 404."""
-    row = imports.get_import(connection, job_id)
+    row = imports.get_import(conn, job_id)
     if row is None:
         raise NotFoundException(f"There is no import {job_id!r}. Its id is in the answer to its upload.")
     return row

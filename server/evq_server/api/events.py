@@ -15,9 +15,9 @@ from evq_server.store.database import Database
 @put("/api/events/{event_id:str}", sync_to_thread=True)
 def put_event(event_id: FromPath[str], data: JSONBody[EventBody], database: Given[Database]) -> EventAnswer:
     """Create the event, or change it."""
-    with database.begin() as connection:
+    with database.begin() as conn:
         event = events.put_event(
-            connection,
+            conn,
             event_id,
             name=data.name,
             language=data.language,
@@ -31,13 +31,13 @@ def put_event(event_id: FromPath[str], data: JSONBody[EventBody], database: Give
 @get("/api/events/{event_id:str}", sync_to_thread=True)
 def get_event(event_id: FromPath[str], database: Given[Database]) -> EventAnswer:
     """Show the event."""
-    with database.read() as connection:
-        return _answer(require_event(connection, event_id))
+    with database.read() as conn:
+        return _answer(require_event(conn, event_id))
 
 
-def require_event(connection: Connection, event_id: str) -> events.Event:
+def require_event(conn: Connection, event_id: str) -> events.Event:
     """Return the event, or raise the 404 that says how to create it."""
-    event = events.get_event(connection, event_id)
+    event = events.get_event(conn, event_id)
     if event is None:
         raise NotFoundException(
             f"There is no event {event_id!r}. Create it first: "

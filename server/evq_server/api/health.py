@@ -52,5 +52,5 @@ async def _database(database: Database) -> dict[str, str]:
 
 
 def _select_one(database: Database) -> None:
-    with database.read() as connection:
-        connection.execute(sqlalchemy.text("SELECT 1"))
+    with database.read() as conn:
+        conn.execute(sqlalchemy.text("SELECT 1"))

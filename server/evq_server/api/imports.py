@@ -25,7 +25,7 @@ from evq_server.store import imports
 from evq_server.store.database import Database
 from evq_server.uploads import Received, Sink, Upload, clean_filename, receive
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 FIELDS = (
     "Fields are filename, uploadedBy (an e-mail address), sendWelcomeEmail and dryRun (true, false), "
@@ -64,7 +64,7 @@ async def upload(
         payload = _payload(event_id, file, received, choices)
         await run_sync(_record, database, job_id, payload)
         await _enqueue(jobs, database, job_id, payload)
-    logger.info("upload accepted", extra={"job": job_id, "event": event_id, "bytes": file.size})
+    log.info("upload accepted", extra={"job": job_id, "event": event_id, "bytes": file.size})
     return Accepted(job_id=job_id, status="pending", links=links(job_id, event_id))
 
 
@@ -99,8 +99,8 @@ def _unique(items: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _check_event(database: Database, event_id: str) -> None:
-    with database.read() as connection:
-        require_event(connection, event_id)
+    with database.read() as conn:
+        require_event(conn, event_id)
 
 
 def _payload(event_id: str, file: Upload, received: Received, choices: Choices) -> ImportPayload:
@@ -119,9 +119,9 @@ def _payload(event_id: str, file: Upload, received: Received, choices: Choices) 
 
 
 def _record(database: Database, job_id: str, payload: ImportPayload) -> None:
-    with database.begin() as connection:
+    with database.begin() as conn:
         imports.create_import(
-            connection,
+            conn,
             import_id=job_id,
             event_id=payload.event_id,
             filename=payload.metadata.filename,
@@ -145,5 +145,5 @@ async def _enqueue(jobs: ImportJobs, database: Database, job_id: str, payload: I
 
 
 def _forget(database: Database, job_id: str) -> None:
-    with database.begin() as connection:
-        imports.remove_import(connection, job_id)
+    with database.begin() as conn:
+        imports.remove_import(conn, job_id)

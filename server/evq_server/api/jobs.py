@@ -33,8 +33,8 @@ async def look(database: Database, jobs: ImportJobs, job_id: str) -> tuple[impor
     """Return an import's row and how it stands; raises a 404 when there is none."""
 
     def read() -> imports.Import:
-        with database.read() as connection:
-            return require_import(connection, job_id)
+        with database.read() as conn:
+            return require_import(conn, job_id)
 
     row = await run_sync(read)
     job = await jobs.queue.get(job_id)
@@ -121,12 +121,16 @@ async def replay(
     _, now = await look(database, jobs, job_id)
     if now.ended and not await anyio.Path(settings.uploads / job_id).exists():
         raise HTTPException(status_code=HTTPStatus.GONE, detail=UPLOAD_AGAIN)
-    if await jobs.queue.replay(job_id) is not Reply.OK:
-        raise HTTPException(
-            status_code=HTTPStatus.CONFLICT,
-            detail=f"Import {job_id} is {now.status}; only a failed one can run again.",
-        )
-    return JobStatusAnswer(job_id=job_id, status="pending")
+    match await jobs.queue.replay(job_id):
+        case Reply.OK:
+            return JobStatusAnswer(job_id=job_id, status="pending")
+        case Reply.NOT_FOUND:
+            raise HTTPException(status_code=HTTPStatus.GONE, detail=UPLOAD_AGAIN)
+        case _:
+            raise HTTPException(
+                status_code=HTTPStatus.CONFLICT,
+                detail=f"Import {job_id} is {now.status}; only a failed one can run again.",
+            )
 
 
 @get("/api/jobs/{job_id:str}/errors.csv")

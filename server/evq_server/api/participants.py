@@ -21,10 +21,10 @@ def list_participants(
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> ParticipantPage:
     """List an event's participants in the order in which they came; `next` is the following page's `after`."""
-    with database.read() as connection:
-        require_event(connection, event_id)
-        found = participants.list_participants(connection, event_id, after_id=after, limit=limit)
-        tokens = tickets.tokens_of(connection, secret=secret, participant_ids=[person.id for person in found])
+    with database.read() as conn:
+        require_event(conn, event_id)
+        found = participants.list_participants(conn, event_id, after_id=after, limit=limit)
+        tokens = tickets.tokens_of(conn, secret=secret, participant_ids=[person.id for person in found])
     items = [
         ParticipantAnswer(
             id=person.id,

@@ -50,9 +50,9 @@ def _show(name: str, settings: Settings, database: Database) -> Response[str] | 
 
 
 def _find_event(database: Database, token: str) -> Event | None:
-    with database.read() as connection:
-        ticket = tickets.find_ticket(connection, token)
-        return get_event(connection, ticket.event_id) if ticket else None
+    with database.read() as conn:
+        ticket = tickets.find_ticket(conn, token)
+        return get_event(conn, ticket.event_id) if ticket else None
 
 
 def _page(token: str | None, event: Event | None) -> Response[str]:

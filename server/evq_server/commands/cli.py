@@ -11,7 +11,6 @@ import anyio
 import click
 from rich.console import Console
 
-from evq import EvqError
 from evq.cli.logs import set_up
 from evq_server.commands.client import Client
 from evq_server.commands.demo import run_demo
@@ -132,13 +131,7 @@ def _run(main: Callable[[anyio.CancelScope], Coroutine[Any, Any, int]]) -> None:
             group.cancel_scope.cancel()
         return code
 
-    try:
-        sys.exit(anyio.run(guarded, backend_options={"use_uvloop": True}))
-    except BaseExceptionGroup as group:
-        named = group.subgroup(EvqError)
-        if named is None:
-            raise
-        raise _first(named) from None
+    sys.exit(anyio.run(guarded, backend_options={"use_uvloop": True}))
 
 
 async def _answer_signals(work: anyio.CancelScope) -> None:
@@ -147,8 +140,3 @@ async def _answer_signals(work: anyio.CancelScope) -> None:
             if work.cancel_called:
                 os._exit(INTERRUPTED)
             work.cancel()
-
-
-def _first(group: BaseExceptionGroup[EvqError]) -> EvqError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

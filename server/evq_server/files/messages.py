@@ -1,10 +1,9 @@
 """The text of every error code, in English and Korean."""
 
-from typing import Final, Literal
+from typing import Final
 
 from evq_ext import RowError
-
-Language = Literal["en", "ko"]
+from evq_server.schemas import Language
 
 TEXTS: Final[dict[str, dict[Language, str]]] = {
     "bad_bytes": {

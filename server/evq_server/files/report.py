@@ -13,8 +13,9 @@ import orjson
 
 from evq_ext import Reject, RowError, with_mark
 from evq_server.files.columns import ERROR_COLUMN, ROW_COLUMN
-from evq_server.files.messages import Language, describe
+from evq_server.files.messages import describe
 from evq_server.files.whole import whole_file
+from evq_server.schemas import Language
 
 
 class RejectLog:
@@ -56,22 +57,24 @@ def read_rejects(path: Path) -> Iterator[Reject]:
             yield Reject(row, tuple(cells), tuple(RowError(*error) for error in errors))
 
 
-def write_errors_csv(path: Path, header: Sequence[str], rejects: Iterable[Reject], *, language: Language) -> int:
-    """Write the rejected rows as they were uploaded, with their row number and what is wrong; return how many.
+def write_errors_csv(path: Path, header: Sequence[str], rejects: Iterable[Reject], *, language: Language) -> None:
+    """Write the rejected rows as they were uploaded, with their row number and what is wrong.
 
-    The two columns stand first, so that the cells of a row that has too many are all there. The file is UTF-8 with a
-    byte order mark, which Excel needs. A cell that a spreadsheet program would take for a formula gets an apostrophe
-    before it (OWASP, CSV Injection).
+    The two columns stand first, so that the cells of a row that has too many are all there; those of an earlier report
+    that was uploaded again give way to them. The file is UTF-8 with a byte order mark, which Excel needs. A cell that
+    a spreadsheet program would take for a formula gets an apostrophe before it (OWASP, CSV Injection).
     """
-    count = 0
+    stale = {place for place, name in enumerate(header) if name in {ROW_COLUMN, ERROR_COLUMN}}
+
+    def kept(cells: Sequence[str]) -> Iterator[str]:
+        return (with_mark(cell) for place, cell in enumerate(cells) if place not in stale)
+
     with whole_file(path) as file:
         text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
         writer = csv.writer(text)
-        writer.writerow([ROW_COLUMN, ERROR_COLUMN, *map(with_mark, header)])
+        writer.writerow([ROW_COLUMN, ERROR_COLUMN, *kept(header)])
         for reject in rejects:
             errors = " / ".join(describe(error, language) for error in reject.errors)
-            writer.writerow([reject.row, with_mark(errors), *map(with_mark, reject.cells)])
-            count += 1
+            writer.writerow([reject.row, with_mark(errors), *kept(reject.cells)])
         text.flush()
         text.detach()
-    return count

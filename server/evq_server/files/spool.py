@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Self
 
 import orjson
 
+from evq.errors import TemporaryError
 from evq_ext import Batch
 from evq_server.files.whole import whole_file
 
@@ -33,11 +34,14 @@ _HEAD = struct.Struct("<8sQI")
 _FRAME = struct.Struct("<III")
 
 
-class SpoolCorrupt(Exception):  # noqa: N818 - the state is the name
+class SpoolCorrupt(TemporaryError):  # noqa: N818 - the state is the name
     """The spool is not what was written."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"The spool {Path(path).name} is damaged or cut off; run the import again.")
+    def __init__(self) -> None:
+        super().__init__(
+            "The import's working files are damaged or cut off. Run it again; if that does not help, have the "
+            "operator check the server's disk."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ class SpoolReader:
         with path.open("rb") as file:
             magic, self._last_frame, self.count = _read_sealed(file, _HEAD)
             if magic != _MAGIC:
-                raise SpoolCorrupt(file.name)
+                raise SpoolCorrupt
             _, length, crc = _read_sealed(file, _FRAME)
             self.columns: tuple[str, ...] = tuple(orjson.loads(_read_body(file, length, crc)))
             self._first_rows = file.tell()
@@ -160,12 +164,12 @@ def _unpacked(numbers: bytes) -> list[int]:
 def _read_sealed(file: BinaryIO, fields: struct.Struct) -> tuple[Any, ...]:
     sealed = file.read(fields.size + 4)
     if len(sealed) < fields.size + 4 or _packed([zlib.crc32(sealed[:-4])]) != sealed[-4:]:
-        raise SpoolCorrupt(file.name)
+        raise SpoolCorrupt
     return fields.unpack(sealed[:-4])
 
 
 def _read_body(file: BinaryIO, length: int, crc: int) -> bytes:
     body = file.read(length)
     if len(body) < length or zlib.crc32(body) != crc:
-        raise SpoolCorrupt(file.name)
+        raise SpoolCorrupt
     return body

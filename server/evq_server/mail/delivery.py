@@ -17,7 +17,7 @@ from evq_server.store.outbox import Settled, begin_delivery, claim, settle
 MAX_ATTEMPTS: Final = 10
 """How often a mail is attempted before a server that keeps putting it off is taken at its word."""
 
-log = logging.getLogger("evq.delivery")
+log = logging.getLogger(__name__)
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +35,10 @@ def deliver(
     *,
     delivery_id: str,
     fence: int,
-    import_id: str | None = None,
-    on_progress: Callable[[int], None],
+    import_id: str,
+    check: Callable[[], None],
 ) -> Delivered:
-    """Send the queued mails, of one import or of all; *on_progress* gets their number so far, and may raise to stop.
+    """Send the queued mails of an import; *check* is called between them, and raises to stop.
 
     Raises `TemporaryError` at the end if the server put some of them off, `NetworkError` as soon as none can be sent
     (in both cases they stay queued), and `LeaseLost` if a newer attempt has begun.
@@ -51,7 +51,7 @@ def deliver(
     try:
         with transport:
             while True:
-                on_progress(states.total())
+                check()
                 with database.begin() as conn:
                     settle(conn, delivery_id, fence, settled, now_ms=now_ms())
                     mails = claim(

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from email_validator import validate_email
 
 from evq_server.qr import qr_png
+from evq_server.schemas import Language
 from evq_server.store import database as db
-from evq_server.store.events import Language
 from evq_server.store.outbox import Kind, QueuedMail
 from evq_server.store.tickets import qr_text, tokens_of
 
@@ -49,7 +49,7 @@ BODIES: Final[dict[Language, dict[Kind, str]]] = {
         ),
         "import-failed": (
             "Your file $filename could not be imported into $event.\n\n$reason\n\n"
-            "Please correct the file and upload it again. Whoever is registered already will not be registered twice."
+            "Whoever is registered already will not be registered twice when you upload the file again."
         ),
         "import-cancelled": (
             "The import of your file $filename into $event was cancelled.\n\n"
@@ -65,7 +65,7 @@ BODIES: Final[dict[Language, dict[Kind, str]]] = {
         ),
         "import-failed": (
             "$filename 파일을 $event 행사에 등록하지 못했습니다.\n\n$reason\n\n"
-            "파일을 고쳐서 다시 올려 주세요. 이미 등록된 참가자는 중복으로 등록되지 않습니다."
+            "파일을 다시 올려도 이미 등록된 참가자는 중복으로 등록되지 않습니다."
         ),
         "import-cancelled": (
             "$filename 파일을 $event 행사에 등록하는 작업이 취소되었습니다.\n\n"

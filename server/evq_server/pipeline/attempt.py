@@ -1,40 +1,49 @@
 """The import, from an uploaded file to tickets and mails: five steps, each of which may be run again.
 
 What a step does twice it does once: the save resumes at its checkpoint, tokens are derived, mails are unique. What was
-validated is kept until the import ends, so that an attempt after a crash saves the very rows that the first one began
-to save.
+validated is kept as long as the upload is, so that an attempt after a crash, or a replay, saves the very rows that the
+first one began to save.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 
 from evq import SyncContext, ValidationError
 from evq_ext import Reject, RowError
 from evq_server.clock import now_ms
 from evq_server.files.report import read_rejects, write_errors_csv
-from evq_server.files.spool import Chunk, SpoolReader
+from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader
 from evq_server.pipeline.qr_archive import qr_archive
 from evq_server.pipeline.steps import step
-from evq_server.pipeline.validating import Validated, fresh_workdir, validated
-from evq_server.schemas import ImportPayload, ImportResult
+from evq_server.pipeline.validating import REJECTS, ROWS, VALIDATED, Validated, validated, working_folder
+from evq_server.schemas import ImportPayload, ImportResult, Language
 from evq_server.settings import Settings
 from evq_server.store import participants as people
 from evq_server.store.database import Database
 from evq_server.store.events import Event, get_event
-from evq_server.store.imports import begin_attempt, get_import, hold
+from evq_server.store.imports import Import, begin_attempt, get_import, hold
 from evq_server.store.outbox import NewMail, counts, queue_mail
-from evq_server.store.participants import ChunkResult, Participant, Rejection, Row
+from evq_server.store.participants import DUPLICATE, ChunkResult, Participant, Rejection, Row
 from evq_server.store.tickets import issue_tickets, qr_text
 
 CHUNK: Final = 500
 """Rows saved, or participants ticketed, in one transaction."""
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows the save has inserted, updated, skipped and rejected, in all attempts."""
+
+    inserted: int
+    updated: int
+    skipped: int
+    rejected: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +64,34 @@ class Attempt:
     def fence(self) -> int:
         return self.context.fence
 
+    @property
+    def folder(self) -> Path:
+        """Where the import's working files lie."""
+        return self.settings.spool / self.id
+
     def run(self) -> ImportResult:
         """Run what earlier attempts have left to do.
 
         Raises `ValidationError` if the file is at fault, `LeaseLost` if a newer attempt has begun, and whatever the
         context raises when the import should stop.
         """
+        row = self._import()
+        if row.status == "completed":  # the queue has lost that, as it may when the power is cut
+            return msgspec.convert(row.outcome, ImportResult)
         upload, event = self._begin()
-        folder = self.settings.spool / self.id
-        workdir = fresh_workdir(folder, self.fence)
-        found = validated(folder, workdir, upload, self.payload, self.context)
-        saved = self._save(found, SpoolReader(folder / "validated" / "rows"))
-        self._report(found, event, folder / "validated" / "rejects", saved.rejections, workdir)
-        if self.payload.options.mode == "all-or-nothing" and (rejected := found.rejected + len(saved.rejections)):
+        with working_folder(self.folder, self.fence) as workdir:
+            try:
+                return self._run_steps(upload, event, workdir)
+            except SpoolCorrupt:
+                shutil.rmtree(self.folder / VALIDATED)  # the next attempt makes it anew
+                raise
+
+    def _run_steps(self, upload: Path, event: Event, workdir: Path) -> ImportResult:
+        found = validated(self.folder, workdir, upload, self.payload, self.context)
+        saved = self._save(found)
+        self._report(found, saved, event.language, workdir)
+        rejected = found.rejected + saved.rejected
+        if rejected and self.payload.options.mode == "all-or-nothing":
             raise ValidationError(
                 f"{rejected} rows have errors, so nothing was saved, as you asked. Download the error report, correct "
                 "the rows and upload the file again; or leave out the option `mode`."
@@ -76,17 +100,24 @@ class Attempt:
         return ImportResult(
             success=True,
             processed_count=saved.inserted + saved.updated,
-            error_count=found.rejected + len(saved.rejections),
+            error_count=rejected,
             tokens=tokens,
-            emails_sent=self._schedule_mails(),
+            emails_sent=self._schedule_mails(tokens),
             inserted_count=saved.inserted,
             updated_count=saved.updated,
             skipped_count=saved.skipped + found.repeated,
             dry_run=self.payload.options.dry_run,
-            reasons=found.reasons | Counter(it.code for it in saved.rejections),
+            reasons=found.reasons | ({DUPLICATE: saved.rejected} if saved.rejected else {}),
             encoding=found.encoding,
             sheet=found.sheet,
         )
+
+    def _import(self) -> Import:
+        with self.database.read() as conn:
+            row = get_import(conn, self.id)
+        if row is None:
+            raise ValidationError("The server does not know this import. Upload the file again.")
+        return row
 
     def _begin(self) -> tuple[Path, Event]:
         upload = Path(self.payload.temp_path)
@@ -94,16 +125,18 @@ class Attempt:
             raise ValidationError("The uploaded file is no longer on the server. Upload it again.")
         with self.database.begin() as conn:
             event = get_event(conn, self.payload.event_id)
-            if event is None or get_import(conn, self.id) is None:
-                raise ValidationError("The server does not know this import or its event. Upload the file again.")
+            if event is None:
+                raise ValidationError(
+                    "The server does not know the import's event. Create it and upload the file again."
+                )
             begin_attempt(conn, self.id, self.fence)
         return upload, event
 
     # Save
 
-    def _save(self, found: Validated, spool: SpoolReader) -> ChunkResult:
-        """Save the spool by the chosen mode, and say what became of its rows in all attempts."""
-        options = self.payload.options
+    def _save(self, found: Validated) -> Saved:
+        """Save the accepted rows by the chosen mode, and count what became of them in all attempts."""
+        options, spool = self.payload.options, self._spool()
         with step(self.context, "save") as on_progress:
 
             def chunks(start: int) -> Iterator[Chunk]:
@@ -112,28 +145,25 @@ class Attempt:
                     on_progress((chunk.first + len(chunk.rows)) / spool.count)
 
             if options.dry_run:
-                with self.database.read() as conn:
-                    return _sum([self._preview(conn, chunk) for chunk in chunks(0)])
+                return _sum(map(self._preview, chunks(0)))
             if options.mode == "all-or-nothing":
                 return self._save_all(found, chunks)
-            with self.database.read() as conn:
-                start = _checkpoint(conn, self.id)
-            for chunk in chunks(start):
+            for chunk in chunks(self._import().checkpoint):
                 with self.database.begin() as conn:
                     self._save_chunk(conn, chunk)
-        with self.database.read() as conn:
-            return _saved(conn, self.id)
+            return _saved(self._import())
 
-    def _save_all(self, found: Validated, chunks: Callable[[int], Iterator[Chunk]]) -> ChunkResult:
+    def _save_all(self, found: Validated, chunks: Callable[[int], Iterator[Chunk]]) -> Saved:
         """Save everything in one transaction, or nothing if a row has errors."""
+        before = self._import()
         if found.rejected:
-            return ChunkResult()
+            return _saved(before)
         with self.database.begin() as conn:
-            result = _sum([self._save_chunk(conn, chunk) for chunk in chunks(_checkpoint(conn, self.id))])
-            if result.rejections:
+            result = _sum(self._save_chunk(conn, chunk) for chunk in chunks(before.checkpoint))
+            if result.rejected:
                 conn.rollback()
-                return ChunkResult(rejections=result.rejections)
-            return _saved(conn, self.id)
+                return result
+        return _saved(self._import())
 
     def _save_chunk(self, conn: sa.Connection, chunk: Chunk) -> ChunkResult:
         return people.save_chunk(
@@ -148,29 +178,47 @@ class Attempt:
             now_ms=now_ms(),
         )
 
-    def _preview(self, conn: sa.Connection, chunk: Chunk) -> ChunkResult:
-        return people.preview_chunk(
-            conn,
-            import_id=self.id,
-            event_id=self.payload.event_id,
-            rows=_rows(chunk),
-            duplicates=self.payload.options.duplicates,
-        )
+    def _preview(self, chunk: Chunk) -> ChunkResult:
+        with self.database.read() as conn:
+            return people.preview_chunk(
+                conn,
+                import_id=self.id,
+                event_id=self.payload.event_id,
+                rows=_rows(chunk),
+                duplicates=self.payload.options.duplicates,
+            )
+
+    def _spool(self) -> SpoolReader:
+        return SpoolReader(self.folder / VALIDATED / ROWS)
 
     # Report, tickets, mails
 
-    def _report(
-        self, found: Validated, event: Event, rejects: Path, rejections: Sequence[Rejection], workdir: Path
-    ) -> None:
-        """Write the error report, if there is anything to report."""
-        if not found.rejected and not rejections:
+    def _report(self, found: Validated, saved: Saved, language: Language, workdir: Path) -> None:
+        """Write the error report; if there is nothing to report, an earlier attempt's is void."""
+        if not found.rejected and not saved.rejected:
+            self._published("errors.csv").unlink(missing_ok=True)
             return
-        lost = {rejection.row: rejection for rejection in rejections}
-        spool = SpoolReader(rejects.with_name("rows")) if lost else None
-        refused = _refused(spool, found.fields, lost) if spool else iter(())
-        rows = merge(read_rejects(rejects), refused, key=lambda reject: reject.row)
-        write_errors_csv(workdir / "errors.csv", found.header, rows, language=event.language)
+        refused = self._refused(found.fields) if saved.rejected else ()
+        rows = merge(read_rejects(self.folder / VALIDATED / REJECTS), refused, key=lambda reject: reject.row)
+        write_errors_csv(workdir / "errors.csv", found.header, rows, language=language)
         self._publish(workdir / "errors.csv")
+
+    def _refused(self, fields: Sequence[str | None]) -> Iterator[Reject]:
+        """Give the rows that the save has rejected, in the shape of the upload."""
+        for chunk in self._spool().chunks(0, CHUNK):
+            self.context.check()
+            places = {number: place for place, number in enumerate(chunk.rows)}
+            for rejection in self._rejections(chunk):
+                place = places[rejection.row]
+                cells = tuple(chunk.columns[field][place] if field else "" for field in fields)
+                error = RowError(rejection.column, rejection.value, rejection.code, rejection.params)
+                yield Reject(rejection.row, cells, (error,))
+
+    def _rejections(self, chunk: Chunk) -> Sequence[Rejection]:
+        if self.payload.options.dry_run or self.payload.options.mode == "all-or-nothing":
+            return self._preview(chunk).rejections  # nothing was saved, not even these
+        with self.database.read() as conn:
+            return people.rejections_of_import(conn, self.id, chunk.rows[0], chunk.rows[-1])
 
     def _issue_tickets(self, workdir: Path) -> int:
         """Issue a ticket to everybody whom the import has saved, and draw the codes; return how many."""
@@ -199,17 +247,19 @@ class Attempt:
             self._publish(workdir / "qr.zip")
             return done
 
-    def _schedule_mails(self) -> int:
-        """Put a welcome mail for everybody whom the import has saved into the outbox, if asked to; return how many."""
+    def _schedule_mails(self, total: int) -> int:
+        """Put a welcome mail for all *total* people of the import into the outbox, if asked to; return how many."""
         options = self.payload.options
         with step(self.context, "emails") as on_progress:
             if not options.send_welcome_email or options.dry_run:
                 return 0
+            done = 0
             for page in self._saved_people():
-                on_progress(0)
                 with self.database.begin() as conn:
                     hold(conn, self.id, self.fence)
                     queue_mail(conn, [_welcome(person, self.id) for person in page], now_ms=now_ms())
+                done += len(page)
+                on_progress(done / total)
             with self.database.read() as conn:
                 return sum(counts(conn, self.id, "welcome").values())
 
@@ -225,9 +275,12 @@ class Attempt:
 
     def _publish(self, path: Path) -> None:
         """Put a finished file where it can be downloaded."""
-        folder = self.settings.artefacts / self.id
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path.replace(folder / path.name)
+        published = self._published(path.name)
+        published.parent.mkdir(mode=0o700, exist_ok=True)
+        path.replace(published)
+
+    def _published(self, name: str) -> Path:
+        return self.settings.artefacts / self.id / name
 
 
 def _rows(chunk: Chunk) -> list[Row]:
@@ -253,42 +306,19 @@ def _full_names(columns: dict[str, list[str]], blank: list[str]) -> list[str]:
     ]
 
 
-def _refused(spool: SpoolReader, fields: Sequence[str | None], lost: dict[int, Rejection]) -> Iterator[Reject]:
-    """Give the rows that were rejected while saving, in the shape of the upload."""
-    for chunk in spool.chunks(0, CHUNK):
-        for i, number in enumerate(chunk.rows):
-            if rejection := lost.get(number):
-                cells = tuple(chunk.columns[field][i] if field else "" for field in fields)
-                error = RowError(rejection.column, rejection.value, rejection.code, rejection.params)
-                yield Reject(number, cells, (error,))
-
-
 def _welcome(person: Participant, import_id: str) -> NewMail:
     return NewMail(kind="welcome", subject_key=str(person.id), import_id=import_id, recipient=person.email)
 
 
-def _checkpoint(conn: sa.Connection, import_id: str) -> int:
-    found = get_import(conn, import_id)
-    return found.checkpoint if found else 0
+def _saved(row: Import) -> Saved:
+    return Saved(inserted=row.inserted, updated=row.updated, skipped=row.skipped, rejected=row.rejected)
 
 
-def _saved(conn: sa.Connection, import_id: str) -> ChunkResult:
-    """Say what all attempts of the import have saved."""
-    row = get_import(conn, import_id)
-    if row is None:
-        return ChunkResult()
-    return ChunkResult(
-        inserted=row.inserted,
-        updated=row.updated,
-        skipped=row.skipped,
-        rejections=tuple(people.rejections_of_import(conn, import_id)),
-    )
-
-
-def _sum(results: Sequence[ChunkResult]) -> ChunkResult:
-    return ChunkResult(
-        inserted=sum(it.inserted for it in results),
-        updated=sum(it.updated for it in results),
-        skipped=sum(it.skipped for it in results),
-        rejections=tuple(chain.from_iterable(it.rejections for it in results)),
-    )
+def _sum(results: Iterable[ChunkResult]) -> Saved:
+    inserted = updated = skipped = rejected = 0
+    for result in results:
+        inserted += result.inserted
+        updated += result.updated
+        skipped += result.skipped
+        rejected += len(result.rejections)
+    return Saved(inserted=inserted, updated=updated, skipped=skipped, rejected=rejected)

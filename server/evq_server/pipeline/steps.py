@@ -29,7 +29,8 @@ def step(context: SyncContext, name: str) -> Iterator[OnProgress]:
     def on_progress(fraction: float) -> None:
         nonlocal reported
         context.check()
-        if (now := time.monotonic()) - reported >= PERIOD:
+        # The end is the milestone's to report: by then the step counts as completed.
+        if fraction < 1 and (now := time.monotonic()) - reported >= PERIOD:
             reported = now
             report(low + (high - low) * fraction, number)
 

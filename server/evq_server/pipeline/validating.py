@@ -1,6 +1,8 @@
 """The first pass: from the upload to a spool of accepted rows and a log of rejected ones."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,12 @@ from evq_server.files.spool import SpoolWriter
 from evq_server.files.whole import whole_file
 from evq_server.pipeline.steps import step
 from evq_server.schemas import ImportPayload
+
+VALIDATED: Final = "validated"
+"""The folder of an import in which the pass leaves its files, all at once."""
+ROWS: Final = "rows"
+REJECTS: Final = "rejects"
+SUMMARY: Final = "summary.json"
 
 READ_SIZE: Final = 256 * 1024
 """Bytes given to the core at a time."""
@@ -29,7 +37,6 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     """What each column of the upload became."""
     encoding: str
     sheet: str | None
-    accepted: int
     rejected: int
     repeated: int
     """Rows left out because another row of the file has their e-mail."""
@@ -38,11 +45,11 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload, context: SyncContext) -> Validated:
-    """Parse and validate *upload*, or find that an earlier attempt has; its files lie in `folder/validated` then.
+    """Parse and validate *upload*, or find that an earlier attempt has; `folder/VALIDATED` holds the files then.
 
     Raises `ValidationError` if the file is at fault.
     """
-    done = folder / "validated"
+    done = folder / VALIDATED
     if not done.exists():
         with step(context, "parse") as on_progress:
             source = prepare(
@@ -54,12 +61,15 @@ def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload,
                 mapping=payload.options.mapping,
                 on_progress=on_progress,
             )
-        draft = workdir / "validated"
+        draft = workdir / VALIDATED
         draft.mkdir()
         _validate(source, draft, payload, context)
-        if not done.exists():
+        try:
             draft.rename(done)
-    return msgspec.json.decode((done / "summary.json").read_bytes(), type=Validated)
+        except OSError:
+            if not done.exists():  # and an earlier attempt, whose lease was lost, has not put it there meanwhile
+                raise
+    return msgspec.json.decode((done / SUMMARY).read_bytes(), type=Validated)
 
 
 def _validate(source: Source, folder: Path, payload: ImportPayload, context: SyncContext) -> None:
@@ -75,8 +85,8 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
     repeated = 0
     with (
         step(context, "validate") as on_progress,
-        SpoolWriter(folder / "rows", [column.name for column in columns]) as spool,
-        RejectLog(folder / "rejects") as rejects,
+        SpoolWriter(folder / ROWS, [column.name for column in columns]) as spool,
+        RejectLog(folder / REJECTS) as rejects,
         source.path.open("rb") as file,
     ):
 
@@ -97,21 +107,24 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         fields=tuple(column.name if column else None for column in source.columns),
         encoding=source.encoding,
         sheet=source.sheet,
-        accepted=spool.count,
         rejected=rejects.count,
         repeated=repeated,
         reasons=dict(rejects.reasons),
     )
-    with whole_file(folder / "summary.json") as out:
+    with whole_file(folder / SUMMARY) as out:
         out.write(msgspec.json.encode(summary))
 
 
-def fresh_workdir(folder: Path, fence: int) -> Path:
-    """Make the folder in which only this attempt writes, and remove those of earlier ones."""
+@contextmanager
+def working_folder(folder: Path, fence: int) -> Iterator[Path]:
+    """Make the folder in which only this attempt writes, and remove those of earlier ones; it goes with the attempt."""
     folder.mkdir(mode=0o700, exist_ok=True)
     for earlier in folder.iterdir():
         if earlier.name.isdecimal() and int(earlier.name) <= fence:
             shutil.rmtree(earlier, ignore_errors=True)
     workdir = folder / str(fence)
     workdir.mkdir()
-    return workdir
+    try:
+        yield workdir
+    finally:
+        shutil.rmtree(workdir, ignore_errors=True)

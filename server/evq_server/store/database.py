@@ -13,10 +13,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from evq.errors import EvqError
+
 SCHEMA_VERSION: Final = 1
 
 BUSY_TIMEOUT_MS: Final = 30_000
 """How long a write waits for another process's write."""
+
+LOOKUP_SIZE: Final = 500
+"""Keys looked up in one statement: databases limit the parameters of one."""
 
 metadata = sa.MetaData()
 
@@ -133,7 +138,7 @@ outbox = sa.Table(
 )
 
 
-class DatabaseError(Exception):
+class DatabaseError(EvqError):
     """The database cannot be used; the message says why and what to do."""
 
 
@@ -147,27 +152,33 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """Open a transaction that may write: committed when the block ends, rolled back when it raises."""
-        with self._writer.begin() as connection:
-            yield connection
+        with self._writer.begin() as conn:
+            yield conn
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads, and sees one state of the database throughout."""
-        with self._reader.begin() as connection:
-            yield connection
+        with self._reader.begin() as conn:
+            yield conn
 
     def create(self) -> None:
-        """Create what is missing; raises `DatabaseError` if a newer evq has made the tables."""
-        with self.begin() as connection:
-            metadata.create_all(connection)
-            found = connection.scalar(sa.select(sa.func.max(schema_version.c.version)))
-            if found is None:
-                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
-            elif found > SCHEMA_VERSION:
-                raise DatabaseError(
-                    f"the database has schema {found}, this evq knows up to {SCHEMA_VERSION}: "
-                    "start a newer evq, or name another database with EVQ_DATABASE_URL"
-                )
+        """Create what is missing; raises `DatabaseError` if that cannot be, or if a newer evq has made the tables."""
+        try:
+            with self.begin() as conn:
+                metadata.create_all(conn)
+                found = conn.scalar(sa.select(sa.func.max(schema_version.c.version)))
+                if found is None:
+                    conn.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+        except sa.exc.DatabaseError as error:
+            raise DatabaseError(
+                f"the database {self._reader.url.database} cannot be used ({error.orig}): check its folder, its disk "
+                "and EVQ_DATABASE_URL"
+            ) from error
+        if found is not None and found > SCHEMA_VERSION:
+            raise DatabaseError(
+                f"the database has schema {found}, this evq knows up to {SCHEMA_VERSION}: "
+                "start a newer evq, or name another database with EVQ_DATABASE_URL"
+            )
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -188,21 +199,21 @@ def open_database(url: str) -> Database:
 
 
 def insert_or_ignore(
-    connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], *, unique: tuple[str, ...]
+    conn: sa.Connection, table: sa.Table, rows: list[dict[str, Any]], *, unique: tuple[str, ...]
 ) -> int:
     """Insert *rows*, leaving out those whose *unique* columns exist already; return how many were new."""
     if not rows:
         return 0
-    insert = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    result = connection.execute(
+    insert = postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    result = conn.execute(
         insert.on_conflict_do_nothing(index_elements=unique), rows, execution_options={"preserve_rowcount": True}
     )
     return result.rowcount
 
 
-def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # SQLAlchemy's `begin` event opens the transactions, not the driver
-    cursor = connection.cursor()
+def _configure(conn: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    conn.isolation_level = None  # SQLAlchemy's `begin` event opens the transactions, not the driver
+    cursor = conn.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # "this mail is being sent" must survive a power cut
@@ -210,6 +221,6 @@ def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
-def _begin(connection: sa.Connection) -> None:
+def _begin(conn: sa.Connection) -> None:
     # A writer takes the lock at once: a reader that turned writer half-way could be refused without waiting.
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    conn.exec_driver_sql(conn.get_execution_options().get("begin", "BEGIN"))

@@ -2,15 +2,14 @@
 
 import re
 from string import Template
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from evq.errors import ValidationError
+from evq_server.schemas import Language
 from evq_server.store.database import events
-
-Language = Literal["ko", "en"]
 
 PLACEHOLDERS: Final = frozenset({"name", "event", "token"})
 """What the subject and body of an event's welcome mail may use, as `$name`."""

@@ -38,18 +38,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int | None
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far earlier attempts have come: ordinals of the spool below *checkpoint* are saved and counted."""
-
-    checkpoint: int
-    inserted: int
-    updated: int
-    skipped: int
-    rejected: int
-
-
 _COLUMNS: Final = [imports.c[field] for field in Import.__struct_fields__]
-_PROGRESS: Final = [imports.c[field] for field in Progress.__struct_fields__]
 
 
 def create_import(
@@ -87,9 +76,9 @@ def get_import(conn: sa.Connection, import_id: str) -> Import | None:
     return Import(**row) if row else None
 
 
-def remove_import(conn: sa.Connection, import_id: str) -> bool:
-    """Remove an import that no attempt has begun, as when its job could not be enqueued; tell whether it was there."""
-    return conn.execute(imports.delete().where(imports.c.id == import_id, imports.c.fence == 0)).rowcount > 0
+def remove_import(conn: sa.Connection, import_id: str) -> None:
+    """Remove an import, as when its job could not be enqueued; one that an attempt has begun stays."""
+    conn.execute(imports.delete().where(imports.c.id == import_id, imports.c.fence == 0))
 
 
 def unfinished_imports(conn: sa.Connection) -> list[Import]:
@@ -98,7 +87,7 @@ def unfinished_imports(conn: sa.Connection) -> list[Import]:
     return [Import(**row) for row in rows.mappings()]
 
 
-def begin_attempt(conn: sa.Connection, import_id: str, fence: int) -> Progress:
+def begin_attempt(conn: sa.Connection, import_id: str, fence: int) -> None:
     """Begin attempt *fence*: from here on older ones save nothing. A replayed import is open again.
 
     Raises `LeaseLost` if a newer attempt has begun.
@@ -109,7 +98,6 @@ def begin_attempt(conn: sa.Connection, import_id: str, fence: int) -> Progress:
         .values(fence=fence, status=None, outcome=None, ended_ms=None)
     )
     hold(conn, import_id, fence)
-    return Progress(**conn.execute(sa.select(*_PROGRESS).where(imports.c.id == import_id)).mappings().one())
 
 
 def hold(conn: sa.Connection, import_id: str, fence: int) -> None:

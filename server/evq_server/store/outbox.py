@@ -2,11 +2,11 @@
 
 A row is marked `sending` in a committed transaction before its mail is handed over, and belongs to that one attempt of
 that one delivery from then on: two deliveries at once never send the same mail. What an attempt that died has left in
-`sending` may or may not have gone out: where sending twice would be seen, it becomes `unsure` and is sent again only by
-hand; where it would not, it is queued again.
+`sending` may or may not have gone out: where sending twice would be seen, it becomes `unsure` and stays so; where it
+would not, it is queued again.
 
     queued → sending → sent | failed | unsure
-       ↑________|_________________|________|      (put off; resent by hand)
+       ↑________|                                 (put off, or interrupted where sending twice is harmless)
 """
 
 from collections.abc import Iterable, Sequence
@@ -84,21 +84,18 @@ def unsent_imports(conn: sa.Connection) -> list[str]:
 
 
 def claim(
-    conn: sa.Connection, delivery_id: str, fence: int, *, import_id: str | None, after_id: int, limit: int
+    conn: sa.Connection, delivery_id: str, fence: int, *, import_id: str, after_id: int, limit: int
 ) -> list[QueuedMail]:
-    """Move at most *limit* queued mails with ids above *after_id* to `sending`, and return them in their order.
+    """Move at most *limit* queued mails of an import with ids above *after_id* to `sending`; return them in order.
 
-    Those of one import, or of all if *import_id* is None. Send nothing before the transaction is committed. Raises
-    `LeaseLost` if a newer attempt has begun.
+    Send nothing before the transaction is committed. Raises `LeaseLost` if a newer attempt has begun.
     """
     _hold(conn, delivery_id, fence)
-    waiting = sa.select(outbox.c.id).where(outbox.c.state == "queued", outbox.c.id > after_id)
-    if import_id is not None:
-        waiting = waiting.where(outbox.c.import_id == import_id)
-    waiting = waiting.order_by(outbox.c.id).limit(limit).with_for_update(skip_locked=True)
+    of_import = sa.and_(outbox.c.import_id == import_id, outbox.c.state == "queued", outbox.c.id > after_id)
+    waiting = sa.select(outbox.c.id).where(of_import).order_by(outbox.c.id).limit(limit)
     claimed = (
         outbox.update()
-        .where(outbox.c.id.in_(waiting))
+        .where(outbox.c.id.in_(waiting.with_for_update(skip_locked=True)))
         .values(state="sending", delivery_id=delivery_id, delivery_fence=fence, attempts=outbox.c.attempts + 1)
         .returning(*_COLUMNS)
     )
@@ -141,10 +138,10 @@ def counts(conn: sa.Connection, import_id: str, kind: Kind | None = None) -> dic
     return {row.state: row.mails for row in conn.execute(query.group_by(outbox.c.state))}
 
 
-def resend(conn: sa.Connection, mail_ids: Sequence[int]) -> int:
-    """Queue mails again that failed or may not have left, because somebody asked for it; return how many."""
-    chosen = outbox.update().where(outbox.c.id.in_(mail_ids), outbox.c.state.in_(["failed", "unsure"]))
-    return conn.execute(chosen.values(state="queued", attempts=0, error=None)).rowcount
+def drop_queued(conn: sa.Connection, import_id: str) -> int:
+    """Forget the welcome mails of a cancelled import that have not begun to leave; return how many."""
+    waiting = sa.and_(outbox.c.import_id == import_id, outbox.c.kind == "welcome", outbox.c.state == "queued")
+    return conn.execute(outbox.delete().where(waiting)).rowcount
 
 
 def _settle_interrupted(conn: sa.Connection, which: sa.ColumnElement[bool], *, repeatable: bool) -> int:
@@ -156,9 +153,3 @@ def _hold(conn: sa.Connection, delivery_id: str, fence: int) -> None:
     held = deliveries.update().where(deliveries.c.id == delivery_id, deliveries.c.fence <= fence).values(fence=fence)
     if not conn.execute(held).rowcount:
         raise LeaseLost(delivery_id)
-
-
-def drop_queued(conn: sa.Connection, import_id: str) -> int:
-    """Forget the welcome mails of a cancelled import that have not begun to leave; return how many."""
-    waiting = sa.and_(outbox.c.import_id == import_id, outbox.c.kind == "welcome", outbox.c.state == "queued")
-    return conn.execute(outbox.delete().where(waiting)).rowcount

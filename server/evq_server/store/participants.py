@@ -5,18 +5,17 @@ updated is never a duplicate to that same import, so that saving again changes n
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from evq_server.store.database import before_images, imports, insert_or_ignore, participants, rejections
+from evq_server.schemas import Duplicates
+from evq_server.store.database import LOOKUP_SIZE, before_images, imports, insert_or_ignore, participants, rejections
 from evq_server.store.imports import advance
 
-Duplicates = Literal["skip", "update", "error"]
-
-LOOKUP_SIZE: Final = 500
-"""E-mails looked up in one statement: databases limit the parameters of one."""
+DUPLICATE: Final = "duplicate_in_event"
+"""The code of a row whose e-mail the event has already."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,22 +134,11 @@ def preview_chunk(
     return _plan(conn, import_id, event_id, rows, duplicates).result()
 
 
-def get_participant(conn: sa.Connection, participant_id: int) -> Participant | None:
-    """Return the participant, or None if there is none of that id."""
-    row = conn.execute(sa.select(*_COLUMNS).where(participants.c.id == participant_id)).mappings().one_or_none()
-    return Participant(**row) if row else None
-
-
 def list_participants(conn: sa.Connection, event_id: str, after_id: int = 0, limit: int = 100) -> list[Participant]:
     """Return the event's participants with ids above *after_id*, at most *limit*, in the order of their ids."""
     query = sa.select(*_COLUMNS).where(participants.c.event_id == event_id, participants.c.id > after_id)
     rows = conn.execute(query.order_by(participants.c.id).limit(limit))
     return [Participant(**row) for row in rows.mappings()]
-
-
-def count_participants(conn: sa.Connection, event_id: str) -> int:
-    """Count the event's participants."""
-    return conn.scalar(sa.select(sa.func.count()).where(participants.c.event_id == event_id)) or 0
 
 
 def participants_of_import(
@@ -173,11 +161,13 @@ def count_participants_of_import(conn: sa.Connection, import_id: str) -> int:
     return conn.scalar(sa.select(sa.func.count()).select_from(sa.union(created, updated).subquery())) or 0
 
 
-def rejections_of_import(conn: sa.Connection, import_id: str) -> list[Rejection]:
-    """Return the rows that were rejected while the import was saved, in their order."""
+def rejections_of_import(conn: sa.Connection, import_id: str, first_row: int, last_row: int) -> list[Rejection]:
+    """Return those of the rows *first_row* to *last_row* that were rejected while the import was saved, in order."""
     columns = [rejections.c[field] for field in Rejection.__struct_fields__]
-    query = sa.select(*columns).where(rejections.c.import_id == import_id).order_by(rejections.c.row)
-    return [Rejection(**row) for row in conn.execute(query).mappings()]
+    query = sa.select(*columns).where(
+        rejections.c.import_id == import_id, rejections.c.row.between(first_row, last_row)
+    )
+    return [Rejection(**row) for row in conn.execute(query.order_by(rejections.c.row)).mappings()]
 
 
 def _plan(conn: sa.Connection, import_id: str, event_id: str, rows: Sequence[Row], duplicates: Duplicates) -> _Plan:
@@ -195,9 +185,7 @@ def _plan(conn: sa.Connection, import_id: str, event_id: str, rows: Sequence[Row
         elif duplicates == "update" or found.unfinished:
             updates.append((row, found))
         elif duplicates == "error":
-            rejected.append(
-                Rejection(row=row.row, column="email", value=row.email, code="duplicate_in_event", params={})
-            )
+            rejected.append(Rejection(row=row.row, column="email", value=row.email, code=DUPLICATE, params={}))
         else:
             skipped += 1
     return _Plan(inserts, updates, skipped, tuple(rejected))

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from evq_server.store.database import insert_or_ignore, participants, tickets
+from evq_server.store.database import LOOKUP_SIZE, insert_or_ignore, participants, tickets
 from evq_server.store.imports import hold
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -101,8 +101,8 @@ def tokens_of(conn: sa.Connection, *, secret: bytes, participant_ids: Sequence[i
     query = sa.select(
         tickets.c.participant_id, participants.c.event_id, tickets.c.key_version, tickets.c.issue
     ).join_from(tickets, participants)
-    for start in range(0, len(participant_ids), 500):
-        batch = participant_ids[start : start + 500]
+    for start in range(0, len(participant_ids), LOOKUP_SIZE):
+        batch = participant_ids[start : start + LOOKUP_SIZE]
         for participant_id, event_id, version, issue in conn.execute(query.where(tickets.c.participant_id.in_(batch))):
             if (event_id, version) not in keys:
                 keys[event_id, version] = event_key(secret, event_id, version)

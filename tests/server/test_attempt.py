@@ -1,0 +1,216 @@
+"""Attempts of an import on a real database and real files; each test is one thing that can go wrong between them."""
+
+import csv
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+import pytest
+
+from evq import JobCancelled, JobProgress, SyncContext, ValidationError
+from evq.ids import new_id
+from evq.job import ReservedJob
+from evq_server.files.spool import SpoolCorrupt
+from evq_server.pipeline.attempt import Attempt
+from evq_server.pipeline.validating import ROWS, VALIDATED
+from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload, ImportResult
+from evq_server.settings import Settings
+from evq_server.store.database import Database
+from evq_server.store.events import put_event
+from evq_server.store.imports import create_import, get_import, record_outcome
+from evq_server.store.participants import list_participants
+
+pytestmark = pytest.mark.anyio
+
+CHUNK = 2
+"""Rows to a transaction, so that a few rows are several of them."""
+
+Interrupt = Callable[[JobProgress], None]
+
+
+class Imports:
+    """Imports of one event, run attempt by attempt."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self._fences = count(1)
+        with database.begin() as conn:
+            put_event(conn, "gala", name="Gala", language="en", now_ms=1)
+
+    def upload(self, text: str, **options: Any) -> ImportPayload:
+        import_id = new_id()
+        path = self.settings.uploads / import_id
+        path.write_text(text)
+        metadata = ImportMetadata(uploaded_by=None, filename="list.csv", size=len(text), sha256="0" * 64)
+        with self.database.begin() as conn:
+            create_import(
+                conn,
+                import_id=import_id,
+                event_id="gala",
+                filename=metadata.filename,
+                size=metadata.size,
+                sha256=metadata.sha256,
+                mime_type="text/csv",
+                options={},
+                uploaded_by=None,
+                now_ms=1,
+            )
+        return ImportPayload(
+            temp_path=str(path),
+            mime_type="text/csv",
+            event_id="gala",
+            options=ImportOptions(**options),
+            metadata=metadata,
+        )
+
+    async def attempt(self, payload: ImportPayload, interrupt: Interrupt = lambda _: None) -> ImportResult:
+        """Run the next attempt; *interrupt* sees its progress and may raise."""
+
+        async def report(progress: JobProgress) -> None:
+            interrupt(progress)
+
+        job = ReservedJob(self.id_of(payload), "import-participants", b"{}", next(self._fences), 0, 1, None)
+        attempt = Attempt(
+            settings=self.settings,
+            database=self.database,
+            secret=b"s" * 32,
+            payload=payload,
+            context=SyncContext(job, report),
+        )
+        return await anyio.to_thread.run_sync(attempt.run)
+
+    def id_of(self, payload: ImportPayload) -> str:
+        return Path(payload.temp_path).name
+
+    def spool(self, payload: ImportPayload) -> Path:
+        return self.settings.spool / self.id_of(payload)
+
+    def errors(self, payload: ImportPayload) -> list[list[str]] | None:
+        """Read the error report, without its header; None if there is none."""
+        path = self.settings.artefacts / self.id_of(payload) / "errors.csv"
+        if not path.exists():
+            return None
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.reader(file))[1:]
+
+    def everybody(self) -> list[str]:
+        with self.database.read() as conn:
+            return [person.email for person in list_participants(conn, "gala", limit=10_000)]
+
+
+@pytest.fixture
+def imports(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Imports:
+    monkeypatch.setattr("evq_server.pipeline.attempt.CHUNK", CHUNK)
+    return Imports(settings, database)
+
+
+def people(number: int, name: str = "p") -> str:
+    return "name,email\n" + "".join(f"Kim,{name}{i}@example.org\n" for i in range(number))
+
+
+def stop_at(percentage: float) -> Interrupt:
+    def interrupt(progress: JobProgress) -> None:
+        if progress.percentage >= percentage:
+            raise JobCancelled("x")
+
+    return interrupt
+
+
+@pytest.mark.parametrize("percentage", [0, 25, 50, 75, 90, 100])
+@pytest.mark.parametrize("mode", ["partial", "all-or-nothing"])
+async def test_an_attempt_goes_on_where_another_was_stopped(imports: Imports, percentage: float, mode: str) -> None:
+    payload = imports.upload(people(CHUNK + 1) + "Lee,p0@example.org\n", mode=mode, send_welcome_email=True)
+    with pytest.raises(JobCancelled):
+        await imports.attempt(payload, stop_at(percentage))
+    result = await imports.attempt(payload)
+    assert (result.processed_count, result.tokens, result.emails_sent) == (CHUNK + 1, CHUNK + 1, CHUNK + 1)
+    assert result.skipped_count == 1
+    assert len(imports.everybody()) == CHUNK + 1
+
+
+async def test_an_attempt_leaves_no_working_folder_however_it_ends(imports: Imports) -> None:
+    payload = imports.upload(people(3))
+    with pytest.raises(JobCancelled):
+        await imports.attempt(payload, stop_at(25))
+    assert list(imports.spool(payload).iterdir()) == []
+    await imports.attempt(payload)
+    assert [path.name for path in imports.spool(payload).iterdir()] == [VALIDATED]
+
+
+async def test_a_damaged_spool_is_made_anew_by_the_next_attempt(imports: Imports) -> None:
+    payload = imports.upload(people(3))
+
+    def stop(progress: JobProgress) -> None:
+        if progress.current_step == "save":
+            raise JobCancelled("x")
+
+    with pytest.raises(JobCancelled):
+        await imports.attempt(payload, stop)
+    rows = imports.spool(payload) / VALIDATED / ROWS
+    rows.write_bytes(rows.read_bytes()[:-1])
+    with pytest.raises(SpoolCorrupt):
+        await imports.attempt(payload)
+    assert (await imports.attempt(payload)).processed_count == 3
+
+
+async def test_an_attempt_takes_what_an_older_one_has_validated_meanwhile(imports: Imports) -> None:
+    payload = imports.upload(people(3))
+    older = imports.upload(people(3), dry_run=True)
+    await imports.attempt(older)
+
+    def overtake(progress: JobProgress) -> None:
+        if progress.percentage == 25 and not (imports.spool(payload) / VALIDATED).exists():
+            (imports.spool(older) / VALIDATED).rename(imports.spool(payload) / VALIDATED)
+
+    assert (await imports.attempt(payload, overtake)).processed_count == 3
+
+
+async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(imports: Imports) -> None:
+    await imports.attempt(imports.upload(people(1)))
+    payload = imports.upload(people(2), mode="all-or-nothing", duplicates="error")
+    with pytest.raises(ValidationError, match="1 rows have errors"):
+        await imports.attempt(payload)
+    assert [row[2:] for row in imports.errors(payload) or []] == [["Kim", "p0@example.org"]]
+    with imports.database.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM tickets")
+        conn.exec_driver_sql("DELETE FROM participants")
+    assert (await imports.attempt(payload)).processed_count == 2
+    assert imports.errors(payload) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"dry_run": True}])
+async def test_rows_that_the_event_refuses_are_reported_among_the_others_in_order(
+    imports: Imports, options: dict[str, Any]
+) -> None:
+    await imports.attempt(imports.upload(people(CHUNK + 2)))
+    rows = "".join(f"김,{i},q{i}@example.org,x{i}\n" for i in range(CHUNK))
+    text = f"성,이름,email,secret\n김,영희,p0@example.org,a\n이,철수,nowhere,b\n{rows}박,민수,p1@example.org,c\n"
+    payload = imports.upload(text, duplicates="error", mapping={"secret": ""}, **options)
+    result = await imports.attempt(payload)
+    assert (result.processed_count, result.error_count) == (CHUNK, 3)
+    assert result.reasons == {"email_invalid": 1, "duplicate_in_event": 2}
+    report = imports.errors(payload) or []
+    assert [(row[0], *row[2:5]) for row in report] == [
+        ("2", "김", "영희", "p0@example.org"),
+        ("3", "이", "철수", "nowhere"),
+        (str(CHUNK + 4), "박", "민수", "p1@example.org"),
+    ]
+
+
+async def test_what_has_completed_is_not_run_again_though_the_queue_forgot_that(
+    imports: Imports, database: Database
+) -> None:
+    payload = imports.upload(people(2))
+    result = await imports.attempt(payload)
+    with database.begin() as conn:
+        record_outcome(conn, imports.id_of(payload), 1, "completed", msgspec.to_builtins(result), now_ms=2)
+    Path(payload.temp_path).unlink()
+    assert await imports.attempt(payload) == result
+    with database.read() as conn:
+        row = get_import(conn, imports.id_of(payload))
+    assert row
+    assert row.status == "completed"
