@@ -52,8 +52,8 @@ class Reserved:
     """What `reserve` gave."""
 
     jobs: list[ReservedJob]
-    parked: list[str]
-    """Ids of jobs whose task this worker does not know."""
+    parked: dict[str, str]
+    """Ids of jobs whose task this worker does not know, and that task."""
     wait_ms: int | None
     """0: more is waiting; else ms until something falls due, or None if nothing will."""
 
@@ -332,7 +332,7 @@ async def _read(connection: Any) -> Any:
 
 def _parse_reserved(reply: Any) -> Reserved:
     """Read the reply of `reserve`."""
-    wait_ms, parked, *jobs = reply
+    wait_ms, parked, strange, *jobs = reply
     return Reserved(
         jobs=[
             ReservedJob(
@@ -346,7 +346,7 @@ def _parse_reserved(reply: Any) -> Reserved:
             )
             for job_id, task, payload, fence, failures, created_ms, progress in jobs
         ],
-        parked=[job_id.decode() for job_id in parked],
+        parked={job_id.decode(): task.decode() for job_id, task in zip(parked, strange, strict=True)},
         wait_ms=_wait(wait_ms),
     )
 

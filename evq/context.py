@@ -10,21 +10,19 @@ import anyio.from_thread
 from evq.errors import EvqError
 from evq.job import JobProgress, ReservedJob
 
-MEASURABLE_TIME = 1.0
-"""No remaining time is estimated from less than this, s: the first moments are no measure of the rest."""
-MEASURABLE_PART = 5.0
-"""Nor from less than this, % of the job."""
+MEASURABLE = 1.0
+"""No remaining time is estimated from less than this, s: the first moments of a step are no measure of the rest."""
 
 Report = Callable[[JobProgress], Coroutine[Any, Any, None]]
 
 
-def estimate_remaining(elapsed: float, percentage: float) -> float | None:
-    """Return the seconds that are left if the rest goes as fast as what is done, or None if that is too little."""
+def estimate_remaining(elapsed: float, start: float, percentage: float) -> float | None:
+    """Return the seconds that are left at the pace since *start* (%), or None if that is too short to tell."""
     if percentage >= 100:
         return 0.0
-    if elapsed < MEASURABLE_TIME or percentage < MEASURABLE_PART:
+    if elapsed < MEASURABLE or percentage <= start:
         return None
-    return elapsed * (100 - percentage) / percentage
+    return elapsed * (100 - percentage) / (percentage - start)
 
 
 @dataclass(slots=True)
@@ -36,12 +34,13 @@ class _Attempt:
     interruption: EvqError | None = None
     """Why the handler should stop, once it should."""
     _shown: JobProgress = field(init=False)
-    _started: float = field(init=False, repr=False)
+    _measured: tuple[float, float] = field(init=False, repr=False)
+    """Since when, and from what percentage on, the pace of the step is measured."""
 
     def __post_init__(self) -> None:
         """Begin where an earlier attempt got to, so that nobody sees the job go back; but measure anew."""
         self._shown = replace(self.job.progress or JobProgress(percentage=0), estimated_time_remaining=None)
-        self._started = time.monotonic()
+        self._measured = time.monotonic(), 0.0
 
     @property
     def job_id(self) -> str:
@@ -65,10 +64,17 @@ class _Attempt:
     def _advance(
         self, percentage: float, step: str, total_steps: int | None, completed_steps: int | None
     ) -> JobProgress:
-        """Return what to show now: nothing in it goes back, and the estimate does not rise within an attempt."""
-        shown = self._shown
+        """Return what to show now: nothing in it goes back, and the estimate does not rise within a step.
+
+        Steps differ in pace, so each is measured by itself.
+        """
+        shown, now = self._shown, time.monotonic()
         done = min(max(0.0, percentage), 100.0)
-        measured = estimate_remaining(time.monotonic() - self._started, done)
+        if step and step != shown.current_step:
+            self._measured = now, done
+            shown = replace(shown, estimated_time_remaining=None)
+        since, start = self._measured
+        measured = estimate_remaining(now - since, start, done)
         estimates = [seconds for seconds in (measured, shown.estimated_time_remaining) if seconds is not None]
         self._shown = JobProgress(
             percentage=round(max(shown.percentage, done), 2),

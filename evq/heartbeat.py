@@ -64,12 +64,19 @@ class Heartbeat:
         try:
             while True:
                 self._watch_loop()
-                await anyio.sleep(await self._try_beat())
+                await self._rest(await self._try_beat())
         finally:
             with anyio.move_on_after(FAREWELL, shield=True), contextlib.suppress(QueueUnavailable):
                 await self._queue.broker.leave(self._worker)
             with anyio.CancelScope(shield=True):
                 await self._queue.close()
+
+    async def _rest(self, seconds: float) -> None:
+        """Pause, but not longer than until a job that runs here is cancelled."""
+        try:
+            await self._queue.broker.next_ended(f"{self._worker}.heart", round(seconds * 1000))
+        except QueueUnavailable:
+            await anyio.sleep(SOONEST)
 
     async def _try_beat(self) -> float:
         try:

@@ -145,8 +145,11 @@ class Queue:
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the public name
         """Wait for a job's result; see `Job.result`."""
         _, results = self._of_this_loop()
-        async with asyncio.timeout(timeout):
-            await results.wait(job_id)
+        try:
+            async with asyncio.timeout(timeout):
+                await results.wait(job_id)
+        except TimeoutError:
+            raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
         job = await self.get(job_id)
         if job is None:
             raise UsageError(f"queue {self.name} has no job {job_id}: it never had, or its record has expired")

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +78,10 @@ class Task:
 
     def using(self, **options: Any) -> "Task":
         """Return this task with other `JobOptions`: `send.using(delay=10).enqueue(to=...)`."""
-        try:
-            return replace(self, options=replace(self.options, **options))
-        except TypeError as error:
-            raise UsageError(f"task {self.name}: {error}") from error
+        known = [field.name for field in fields(JobOptions)]
+        if unknown := set(options).difference(known):
+            raise UsageError(f"task {self.name} has no option {unknown.pop()!r}: use {', '.join(known)}")
+        return replace(self, options=replace(self.options, **options))
 
     def job(self, **payload: Any) -> NewJob:
         """Make a job of this task, to be enqueued with others; raise `PayloadError` if the payload does not fit."""

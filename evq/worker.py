@@ -159,7 +159,6 @@ class Worker:
             except QueueUnavailable as error:
                 await self._wait_out(error)
                 continue
-            self._note_reachable()
             hooks.look()
             if self._unsettled or (self._more and self._room()):
                 continue
@@ -192,6 +191,7 @@ class Worker:
         except BaseException:
             self._unsettled[:0] = outcomes
             raise
+        self._note_reachable()
         for (job_ids, _), replies in zip(calls, words, strict=True):
             for job_id, word in zip(job_ids, replies, strict=True):
                 if word is Reply.STALE:
@@ -207,7 +207,11 @@ class Worker:
         if reserved.parked:
             log.warning(
                 "jobs of unknown tasks were parked until a worker comes that knows them",
-                extra={"worker": self.id, "jobs": reserved.parked},
+                extra={
+                    "worker": self.id,
+                    "jobs": list(reserved.parked),
+                    "tasks": sorted(set(reserved.parked.values())),
+                },
             )
         self._wait_ms = SLEEP_MS if reserved.wait_ms is None else min(SLEEP_MS, reserved.wait_ms)
         self._more = len(reserved.jobs) == asked or reserved.wait_ms == 0
@@ -242,6 +246,7 @@ class Worker:
             wait_ms -= random.randrange(SLEEP_MS // 10)  # noqa: S311 - so that sleepers do not wake together
         try:
             reserved = await self.queue.broker.sleep(self.id, wait_ms, self._reserve(room))
+            self._note_reachable()
             self._take(reserved, room)
         except QueueUnavailable as error:
             await self._wait_out(error)

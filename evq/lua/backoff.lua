@@ -14,6 +14,7 @@
 -- @include now
 -- @include check_lease
 -- @include end_job
+-- @include wake_workers
 -- @include emit
 local time = now()
 local words, retried, cancelled_now = {}, {}, {}
@@ -37,6 +38,8 @@ for id, fence, delay_ms, error in each() do
   words[#words + 1] = word
 end
 
+-- A sleeper must learn of the new due time.
+wake_workers(math.min(#retried, 1))
 emit("retried", retried)
 emit("cancelled", cancelled_now)
 return words

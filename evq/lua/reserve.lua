@@ -8,7 +8,7 @@
            lease_ms  int
            keep_ms   int  how long an ended job is kept
   EACH     task      str  known to the worker
-  RETURNS  {wait_ms, parked ids, job, ...}; wait_ms is 0 if more is waiting, else as `next_due` says;
+  RETURNS  {wait_ms, parked ids, their tasks, job, ...}; wait_ms is 0 if more is waiting, else as `next_due` says;
            a job is {id, task, payload, fence, failures, created, progress or false}
   STATE    waiting -> active, parked -> active, waiting -> parked
 ]]
@@ -22,7 +22,7 @@ local time = now()
 reclaim_expired(time, 8, keep_ms)
 promote_due(time, 128)
 
-local known, jobs, leased, parked = {}, {}, {}, {}
+local known, jobs, leased, parked, strange = {}, {}, {}, {}, {}
 for task in each() do
   known[task] = true
 end
@@ -44,6 +44,7 @@ local function park(id, task, score)
   redis.call("HSET", job_of .. id, "state", "parked")
   redis.call("HINCRBY", job_of .. id, "seq", 1)
   parked[#parked + 1] = id
+  strange[#strange + 1] = task
 end
 
 local function take(popped)
@@ -77,6 +78,6 @@ emit("parked", parked)
 wake_workers(#parked)
 if redis.call("ZCARD", waiting) > 0 then
   wake_workers(1)
-  return { 0, parked, unpack(jobs) }
+  return { 0, parked, strange, unpack(jobs) }
 end
-return { next_due(time), parked, unpack(jobs) }
+return { next_due(time), parked, strange, unpack(jobs) }

@@ -526,3 +526,35 @@ async def test_a_worker_without_tasks_or_without_room_is_refused(queue: Queue) -
     queue.task(name="x")(lambda: None)
     with pytest.raises(UsageError, match="at least one job"):
         Worker(queue, concurrency=0)
+
+
+async def test_a_retry_comes_in_time_when_its_worker_has_room_for_other_jobs(queue: Queue) -> None:
+    starts: list[float] = []
+
+    @queue.task(retry=RetryPolicy(delay=0.2))
+    async def flaky() -> None:
+        starts.append(time.monotonic())
+        if len(starts) < 3:
+            raise TemporaryError("not now")
+
+    async with working(queue, concurrency=4):
+        await (await flaky.enqueue()).result(timeout=10)
+
+    assert starts[2] - starts[0] < 2  # 0.6 s and jitter, if nobody sleeps too long
+
+
+async def test_a_running_job_is_cancelled_at_once_and_not_with_the_next_heartbeat(queue: Queue) -> None:
+    assert queue.lease_ms / 3000 > 5  # heartbeats are far apart
+    begun = anyio.Event()
+
+    @queue.task
+    async def endless() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    async with working(queue):
+        job = await endless.enqueue()
+        await begun.wait()
+        await job.cancel()
+        with pytest.raises(JobCancelled):
+            await job.result(timeout=3)

@@ -65,11 +65,32 @@ async def test_a_step_stays_until_another_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "percentage", "remaining"),
-    [(10, 50, 10), (10, 25, 30), (10, 100, 0), (0.01, 100, 0), (0.9, 50, None), (10, 4, None), (10, 0, None)],
+    ("elapsed", "start", "percentage", "remaining"),
+    [
+        (10, 0, 50, 10),
+        (10, 0, 25, 30),
+        (10, 75, 80, 40),
+        (10, 0, 100, 0),
+        (0.01, 0, 100, 0),
+        (0.9, 0, 50, None),
+        (10, 75, 75, None),
+        (10, 75, 25, None),
+    ],
 )
-def test_the_remaining_time_is_measured(elapsed: float, percentage: float, remaining: float | None) -> None:
-    assert estimate_remaining(elapsed, percentage) == remaining
+def test_the_remaining_time_is_measured(
+    elapsed: float, start: float, percentage: float, remaining: float | None
+) -> None:
+    assert estimate_remaining(elapsed, start, percentage) == remaining
+
+
+async def test_each_step_is_measured_at_its_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[JobProgress] = []
+    context = a_context(reported)
+    began = time.monotonic()
+    for elapsed, percentage, step in ((0, 0, "fast"), (2, 40, "fast"), (2, 40, "slow"), (12, 50, "slow")):
+        monkeypatch.setattr(time, "monotonic", lambda elapsed=elapsed: began + elapsed)
+        await context.progress(percentage, step=step)
+    assert [progress.estimated_time_remaining for progress in reported] == [None, 3.0, None, 50.0]
 
 
 def test_a_check_raises_why_the_handler_should_stop() -> None:
