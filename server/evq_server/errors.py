@@ -40,7 +40,9 @@ def _wrong_input(_: Request[Any, Any, Any], error: ValidationError) -> Response[
 
 
 def _queue_down(_: Request[Any, Any, Any], error: QueueUnavailable | QueueFull) -> Response[dict[str, Any]]:
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error} Nothing was changed; try again.", _RETRY_AFTER)
+    state = "full" if isinstance(error, QueueFull) else "out of reach"
+    detail = f"The queue's Redis is {state}; nothing was changed. Try again, or let the operator see /readyz."
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, _RETRY_AFTER)
 
 
 def _database_busy(_: Request[Any, Any, Any], __: OperationalError) -> Response[dict[str, Any]]:

@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             name for name in environ if name.startswith("EVQ_") and name not in _READERS and name not in NAMES
         )
         if unknown:
-            known = ", ".join(sorted(name for name in _READERS if name.startswith("EVQ_")))
+            known = ", ".join(sorted({name for name in _READERS if name.startswith("EVQ_")} | NAMES - {"EVQ_POOL_PID"}))
             raise SettingsError(f"{unknown[0]} is not a setting of evq; unset it, or use one of {known}")
         values: dict[str, Any] = {}
         for name, (field, read) in _READERS.items():
@@ -116,6 +116,14 @@ def load_secret(settings: Settings) -> bytes:
 def load_api_key(settings: Settings) -> str:
     """Return the key that clients must present; make it in `data/api-key` at the first start."""
     return settings.api_key or _load_or_make(settings.data / "api-key", lambda: secrets.token_urlsafe(32))
+
+
+def read_api_key(settings: Settings) -> str:
+    """Return the key as a client of a server that has been started before; raises `SettingsError` if there is none."""
+    path = settings.data / "api-key"
+    if not settings.api_key and not path.exists():
+        raise SettingsError(f"there is no key in {path}: set EVQ_API_KEY, or EVQ_DATA to the server's data folder")
+    return load_api_key(settings)
 
 
 def _load_or_make(path: Path, make: Callable[[], str]) -> str:

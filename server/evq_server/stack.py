@@ -1,5 +1,6 @@
 """Everything on one machine: a private Redis unless another is named, a pool of workers, and the server."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import anyio
 import uvicorn
 
-from evq import UsageError, WorkerPool
+from evq import Queue, QueueUnavailable, UsageError, WorkerPool
 from evq.embedded import private_redis
 from evq.settings import redis_url
 from evq_server.app import create_app
@@ -19,6 +20,8 @@ from evq_server.settings import Settings, load_api_key, load_secret
 from evq_server.store.database import Database, open_database
 
 WORKERS = "evq_server.worker:queue"
+WATCH = 2.0
+"""How often the private Redis is looked after, s."""
 DRAIN = 10.0
 """How long requests and jobs have to end when the stack stops, s."""
 
@@ -50,7 +53,13 @@ async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator
     """
     settings.prepare()
     load_secret(settings)
-    with _locked(settings), _listening(settings) as sock, _redis(settings) as redis, _told(settings, redis):
+    private = not any(os.environ.get(name) for name in ("EVQ_REDIS_URL", "REDIS_HOST", "REDIS_PORT"))
+    with (
+        _locked(settings),
+        _listening(settings) as sock,
+        _redis(settings, private=private) as redis,
+        _told(settings, redis),
+    ):
         database = open_database(settings.database_url)
         database.create()
         jobs = ImportJobs(settings, database, redis=redis)
@@ -61,8 +70,14 @@ async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator
             host, port = sock.getsockname()[:2]
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             running = Stack(url=url, key=load_api_key(settings), jobs=jobs, pool=pool)
-            async with _running(pool, _Server(_config(settings, database, jobs)), sock):
+            async with (
+                _running(pool, _Server(_config(settings, database, jobs)), sock),
+                anyio.create_task_group() as group,
+            ):
+                if private:
+                    group.start_soon(_watch_redis, jobs.queue, settings)
                 yield running
+                group.cancel_scope.cancel()
         finally:
             await jobs.queue.close()
             database.close()
@@ -80,6 +95,19 @@ async def _running(pool: WorkerPool, server: _Server, sock: socket.socket) -> As
         finally:
             server.should_exit = True
             pool.stop()
+
+
+async def _watch_redis(queue: Queue, settings: Settings) -> None:
+    """End everything when the private Redis is gone: nobody else would start it again."""
+    while True:
+        await anyio.sleep(WATCH)
+        try:
+            await queue.ping()
+        except QueueUnavailable as error:
+            raise QueueUnavailable(
+                f"the private Redis has ended; {settings.data / 'redis' / 'redis.log'} may say why. Start evq again: "
+                "imports that were under way go on"
+            ) from error
 
 
 async def _serve(server: _Server, sock: socket.socket) -> None:
@@ -133,10 +161,10 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         sock.listen(2048)
     except OSError as error:
         sock.close()
-        raise UsageError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): stop the program that does, or "
-            "choose another port with --port or EVQ_PORT"
-        ) from error
+        remedy = "stop the program that does, or choose another port with --port or EVQ_PORT"
+        if error.errno != errno.EADDRINUSE:
+            remedy = "choose an address of this machine with --host or EVQ_HOST, and a port that you may use"
+        raise UsageError(f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): {remedy}") from error
     with sock:
         yield sock
 
@@ -155,9 +183,9 @@ def _told(settings: Settings, redis: str) -> Iterator[None]:
         os.environ |= before
 
 
-def _redis(settings: Settings) -> AbstractContextManager[str]:
+def _redis(settings: Settings, *, private: bool) -> AbstractContextManager[str]:
     """Use the Redis that the environment names, or run a private one."""
-    if os.environ.get("EVQ_REDIS_URL") or os.environ.get("REDIS_HOST"):
+    if not private:
         return nullcontext(redis_url())
     folder = settings.data / "redis"
     folder.mkdir(mode=0o700, exist_ok=True)

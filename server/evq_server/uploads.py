@@ -256,7 +256,7 @@ def too_large(limit: int) -> HTTPException:
     """Make the 413 that states the limit (bytes)."""
     return HTTPException(
         status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        detail=f"The file is larger than the limit of {limit / 2**20:g} MiB ({limit} bytes). "
+        detail=f"The file is larger than the limit of {limit / 2**20:.4g} MiB ({limit} bytes). "
         "Split it, or have the operator raise EVQ_UPLOAD_LIMIT.",
     )
 

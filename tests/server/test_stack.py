@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from evq import QueueUnavailable, UsageError
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def no_other_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EVQ_REDIS_URL", "REDIS_HOST"):
+    for name in ("EVQ_REDIS_URL", "REDIS_HOST", "REDIS_PORT"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -82,3 +83,19 @@ async def test_a_server_that_does_not_start_ends_the_stack(tmp_path: Path, monke
         await starts(settings_in(tmp_path))
     monkeypatch.undo()
     await starts(settings_in(tmp_path))
+
+
+async def test_a_private_redis_that_dies_ends_the_stack_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq_server.stack.WATCH", 0.1)
+    with anyio.fail_after(30), pytest.raises(BaseExceptionGroup) as ended:
+        async with stack(settings_in(tmp_path)):
+            (redis,) = [
+                child
+                for child in psutil.Process().children(recursive=True)
+                if "redis-server" in child.name() and child.cwd() == str(tmp_path / "redis")
+            ]
+            redis.kill()
+            await anyio.sleep_forever()
+    assert ended.group_contains(QueueUnavailable, match="private Redis has ended")

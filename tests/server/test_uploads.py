@@ -138,7 +138,7 @@ async def test_a_queue_that_is_down_is_a_503_and_leaves_nothing(settings: Settin
             answer = await server.client.post(IMPORTS, content=b"email\n", timeout=30)
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
-        assert "try again" in answer.json()["detail"]
+        assert "Try again" in answer.json()["detail"]
         assert server.files() == []
         assert imports_of(server) == 0
 

@@ -160,7 +160,7 @@ async def get_qr(
 async def _artefact(settings: Settings, job_id: str, now: Standing, name: str, none: str) -> File:
     path = anyio.Path(settings.artefacts / job_id / name)
     if not await path.is_file():
-        reason = none if now.status == "completed" else f"The import is {now.status}."
+        reason = none if now.status == "completed" else f"The import has ended: {now.status}."
         raise NotFoundException(f"There is no {name} for import {job_id}{'' if now.ended else ' yet'}. {reason}")
     return File(
         path,

@@ -11,11 +11,12 @@ import anyio
 import click
 from rich.console import Console
 
+from evq import UsageError
 from evq.cli.logs import set_up
 from evq_server.commands.client import Client
 from evq_server.commands.demo import run_demo
 from evq_server.commands.show import show_progress
-from evq_server.settings import Settings, load_api_key
+from evq_server.settings import Settings, read_api_key
 from evq_server.stack import stack
 
 INTERRUPTED = 130
@@ -55,6 +56,8 @@ def demo(once: bool, port: int | None) -> None:
     """
     set_up("WARNING")
     settings = _settings(EVQ_PORT=port, EVQ_DATA=os.environ.get("EVQ_DATA") or DEMO_DATA)
+    if not settings.workers:
+        raise UsageError("WORKER_COUNT=0: the demo needs workers; leave it out, or use 1 or more")
     console = Console()
     stays = console.is_terminal and not once
 
@@ -77,12 +80,18 @@ def demo(once: bool, port: int | None) -> None:
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--event", required=True, help="Id of the event, which must exist.")
+@click.option("--event", required=True, help="Id of the event.")
+@click.option("--create", metavar="NAME", help="Create the event first, or rename it.")
+@click.option(
+    "--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Of a created event."
+)
 @click.option("--server", default="http://127.0.0.1:8000", show_default=True, help="Where `evq serve` runs.")
 @click.option(
     "--option", "options", multiple=True, metavar="NAME=VALUE", help="As in the API: mode=all-or-nothing, ..."
 )
-def import_file(file: Path, event: str, server: str, options: tuple[str, ...]) -> None:
+def import_file(
+    file: Path, event: str, create: str | None, language: str, server: str, options: tuple[str, ...]
+) -> None:
     """Import the participants of FILE into an event of a running server, and follow it to its end.
 
     The key is EVQ_API_KEY, or that of the data folder (EVQ_DATA).
@@ -92,8 +101,10 @@ def import_file(file: Path, event: str, server: str, options: tuple[str, ...]) -
     console = Console()
 
     async def run(work: anyio.CancelScope) -> int:
-        async with Client(server, load_api_key(settings)) as client:
+        async with Client(server, read_api_key(settings)) as client:
             with work:
+                if create:
+                    await client.put_event(event, create, language)
                 job_id = await client.upload(event, file, fields)
                 console.print(f"job {job_id}", highlight=False)
                 last = await show_progress(console, client.follow(job_id))

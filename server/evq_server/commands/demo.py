@@ -65,6 +65,7 @@ async def run_demo(settings: Settings, stack: Stack, console: Console) -> list[s
             job_id = await client.upload(event_id, sample, options)
         console.print(f"uploaded {sample.name} ({truth.rows} rows) into the event {event_id}", highlight=False)
         await show_progress(console, client.follow(job_id))
+        console.print("delivering the mails ...")
         outcome = await _outcome(settings, client, event_id, job_id)
     _show(console, settings, stack, outcome)
     return _differences(truth, outcome)
@@ -117,7 +118,7 @@ def _show(console: Console, settings: Settings, stack: Stack, outcome: Outcome) 
         ("error file", folder / "errors.csv"),
         ("QR archive", folder / "qr.zip"),
         ("mail folder", "(sent by SMTP)" if settings.smtp_url else settings.maildir),
-        ("page", f"{stack.url}/#key={stack.key}"),
+        ("page", f"{stack.url}/#key={stack.key}&event={outcome.event_id}&job={outcome.job_id}"),
     ]
     for name, value in lines:
         console.print(f"{name:20}{value}", highlight=False, markup=False, soft_wrap=True)

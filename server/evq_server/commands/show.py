@@ -33,7 +33,7 @@ async def _bar(console: Console, frames: AsyncIterator[dict[str, Any]]) -> dict[
                     task,
                     completed=progress["percentage"],
                     description=STEPS.get(progress["currentStep"], progress["currentStep"]),
-                    left=f"about {left:.0f} s left" if left else "",
+                    left=f"about {left:.0f} s left" if left and left >= 1 else "",
                 )
     return frame
 

@@ -29,6 +29,10 @@ class _DecodeError(Exception):
         self.line = line
 
 
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "")
+
+
 def as_utf8(upload: Path, out: Path, *, encoding: str | None, on_progress: Callable[[float], None]) -> tuple[Path, str]:
     """Return a file with the upload's text in UTF-8, and the encoding that the upload has.
 
@@ -43,6 +47,8 @@ def as_utf8(upload: Path, out: Path, *, encoding: str | None, on_progress: Calla
         encoding = "utf-16"
     if encoding is None:
         return _detect(upload, out, on_progress)
+    encoding = encoding.strip().lower()
+    encoding = next((name for name in ENCODINGS if _plain(name) == _plain(encoding)), encoding)
     if encoding not in ENCODINGS:
         raise ValidationError(f'The encoding "{encoding}" is not known; choose from {", ".join(ENCODINGS)}.')
     if encoding == "utf-8":

@@ -21,6 +21,11 @@ function readAddress() {
   return { event: hash.get("event"), job: hash.get("job") };
 }
 
+// A link with a key, pasted into a page that is open already, opens it anew.
+addEventListener("hashchange", () => {
+  if (new URLSearchParams(location.hash.slice(1)).has("key")) location.reload();
+});
+
 function writeAddress() {
   const hash = new URLSearchParams();
   if (state.event) hash.set("event", state.event.id);
