@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,12 @@ def demo(once: bool, port: int | None) -> None:
                 if stays:
                     console.print("Open the page in a browser. Ctrl-C stops everything.")
                     await anyio.sleep_forever()
+            if code == INTERRUPTED:
+                console.print("stopped before the end; what was under way goes on at the next start")
         return code
 
-    _run(run)
+    with _own_terminal():
+        _run(run)
 
 
 @click.command("import")
@@ -143,6 +147,26 @@ def _run(main: Callable[[anyio.CancelScope], Coroutine[Any, Any, int]]) -> None:
         return code
 
     sys.exit(anyio.run(guarded, backend_options={"use_uvloop": True}))
+
+
+@contextmanager
+def _own_terminal() -> Iterator[None]:
+    """Have the terminal for this process alone, where another has started it and waits for it, as `make` does.
+
+    Ctrl-C would end that one too, which would then call a clean stop an error.
+    """
+    if not sys.stdin.isatty() or os.tcgetpgrp(0) != os.getpgrp() or os.getpgrp() == os.getpid():
+        yield
+        return
+    before = os.getpgrp()
+    for unanswerable in (signal.SIGTTOU, signal.SIGTSTP):  # whoever waits would not learn that we were stopped
+        signal.signal(unanswerable, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(0, before)
 
 
 async def _answer_signals(work: anyio.CancelScope) -> None:
