@@ -210,6 +210,7 @@ function watchJob(id) {
   state.frame = state.cancelling = null;
   $("upload-card").hidden = true;
   showJobCard();
+  $("job-status").textContent = text("pending");
   writeAddress();
   state.unwatch = watch(`/api/jobs/${encodeURIComponent(id)}/progress`, {
     onFrame: (frame) => attempt(() => showFrame(frame)),
