@@ -68,6 +68,8 @@ class Killer:
         self._queue = queue
         self._chance = chance
         self.kills: Counter[str] = Counter()
+        self._killed: set[tuple[str, int]] = set()
+        """Leases, by job and fence: their worker is dead, though the record names it until the job is taken back."""
 
     async def kill(self, import_id: str, stage: str) -> bool:
         """Wait for the stage and kill; return False if it passed unseen."""
@@ -77,8 +79,10 @@ class Killer:
             now = await self._stage(job)
             if now == stage:
                 await anyio.sleep(self._chance.uniform(0, 0.005))
-                if pid := await self._worker(import_id, stage):
-                    os.kill(pid, signal.SIGKILL)
+                lease = await self._lease(import_id, stage)
+                if lease is not None and (lease.id, lease.record.fence) not in self._killed:
+                    os.kill(int((lease.record.worker or "").split("-")[-2]), signal.SIGKILL)
+                    self._killed.add((lease.id, lease.record.fence))
                     self.kills[stage] += 1
                     return True
             if now is not None and STAGES.index(now) >= STAGES.index(stage):
@@ -92,8 +96,8 @@ class Killer:
             return job.progress.current_step
         return None
 
-    async def _worker(self, import_id: str, stage: str) -> int | None:
-        """Return the process that is in that stage still, once it is known to be."""
+    async def _lease(self, import_id: str, stage: str) -> Job | None:
+        """Return the job whose worker is in that stage still, once it is known to be."""
         job = await self._queue.get(import_id)
         if job is not None and stage == "mails":
             job = await self._queue.get(delivery_id(import_id, job.record.fence))
@@ -101,7 +105,7 @@ class Killer:
                 return None
         elif job is None or await self._stage(job) != stage:
             return None
-        return int(job.record.worker.split("-")[-2]) if job.record.worker else None
+        return job
 
 
 @pytest.mark.parametrize("kills", [30, pytest.param(200, marks=pytest.mark.slow)])
