@@ -15,11 +15,14 @@
 A job runs at least once: again, if its worker is lost before it could say that the job is done.
 """
 
+from evq.alerts import Alert, AlertRule, AlertState
 from evq.blocking import blocking
 from evq.broker import Reply
 from evq.context import Context, SyncContext
 from evq.errors import (
     AttemptTimeout,
+    DeadlineExceeded,
+    DuplicateJob,
     EvqError,
     JobCancelled,
     JobFailed,
@@ -28,32 +31,43 @@ from evq.errors import (
     PayloadError,
     QueueFull,
     QueueUnavailable,
+    Retry,
+    Snooze,
     TaskError,
     TemporaryError,
     UsageError,
     ValidationError,
 )
 from evq.events import Event
-from evq.job import JobError, JobProgress, NewJob
-from evq.lifecycle import JobStatus
+from evq.job import JobError, JobOptions, JobProgress, NewJob, WorkerInfo
+from evq.lifecycle import JobStatus, State
+from evq.metrics import Metrics
 from evq.pool import WorkerPool
 from evq.queue import Job, Queue
 from evq.retry import RetryPolicy
+from evq.schedules import Schedule
 from evq.task import Task
 from evq.worker import Worker
 
 __all__ = [
+    "Alert",
+    "AlertRule",
+    "AlertState",
     "AttemptTimeout",
     "Context",
+    "DeadlineExceeded",
+    "DuplicateJob",
     "Event",
     "EvqError",
     "Job",
     "JobCancelled",
     "JobError",
     "JobFailed",
+    "JobOptions",
     "JobProgress",
     "JobStatus",
     "LeaseLost",
+    "Metrics",
     "NetworkError",
     "NewJob",
     "PayloadError",
@@ -61,7 +75,11 @@ __all__ = [
     "QueueFull",
     "QueueUnavailable",
     "Reply",
+    "Retry",
     "RetryPolicy",
+    "Schedule",
+    "Snooze",
+    "State",
     "SyncContext",
     "Task",
     "TaskError",
@@ -69,6 +87,7 @@ __all__ = [
     "UsageError",
     "ValidationError",
     "Worker",
+    "WorkerInfo",
     "WorkerPool",
     "blocking",
 ]

@@ -1,33 +1,29 @@
 """The one place that talks to Redis: a method a script, and the few plain reads."""
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import NoScriptError
 
-from evq.errors import QueueFull, QueueUnavailable
+from evq.connection import Command, Connection
+from evq.errors import QueueFull, QueueUnavailable, UsageError
+from evq.ids import new_id
 from evq.job import JobProgress, NewJob, Record, ReservedJob
 from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
-from evq.settings import hide_password
 
-TIMEOUT: Final = 10.0
-"""How long a reply may take beyond the time a command blocks, s: a half-open connection is given up after this."""
-BULK: Final = 500
-"""Jobs in one call of a script."""
-CONNECTIONS: Final = 32
-"""Exchanges under way at a time; the others wait for their turn. Those that block come on top."""
+BULK: Final = 250
+"""Jobs in one call of a script, which keeps it well below 5 ms."""
+HOLD_MS: Final = 600_000
+"""How long the producer of a large batch may take from one part to the next, ms."""
 
-Command = Sequence[Argument | float]
+PORTION: Final = 100
+"""Jobs in one call of a script that does more to each, such as ending it."""
+
+T = TypeVar("T")
 
 
 class Reply(StrEnum):
@@ -45,6 +41,12 @@ class Reply(StrEnum):
     COMPLETED = "COMPLETED"
     NOT_FOUND = "NOT_FOUND"
     WATCHING = "WATCHING"
+    ACTIVE = "ACTIVE"
+    DUPLICATE = "DUPLICATE"
+    REPLACED = "REPLACED"
+    FIRED = "FIRED"
+    LOST = "LOST"
+    EARLY = "EARLY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,60 +77,83 @@ class Call:
 class Broker:
     """A queue's Redis, for one event loop."""
 
-    def __init__(self, url: str, keys: QueueKeys, scripts: Mapping[str, Script] | None = None) -> None:
-        self._url = url
-        self._keys = keys
+    def __init__(
+        self,
+        url: str,
+        keys: QueueKeys,
+        *,
+        keep_ms: int,
+        keep_count: int,
+        scripts: Mapping[str, Script] | None = None,
+    ) -> None:
+        """Prepare for the queue of *keys*, which keeps so many ended jobs, for so long."""
+        self.keys = keys
+        self._keep = {"keep_ms": keep_ms, "keep_count": keep_count}
         self._scripts = scripts or load_scripts()
-        self._turns = asyncio.Semaphore(CONNECTIONS)
-        # Timeouts and retries are ours: a blocking pop may take longer than any default of the client.
-        self._redis = Redis.from_url(
-            url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0), max_connections=1 << 16
-        )
+        self._connection = Connection(url)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._connection.close()
 
-    # The scripts, in the order of a job's life.
+    # Any script, by its verb; `evq/lua` says what each takes and answers.
 
-    async def enqueue(self, jobs: Sequence[NewJob]) -> list[Reply]:
-        """Add *jobs*, all or none, and say which were there already; raise `QueueFull` if Redis has no room."""
-        calls = [
-            self._call(
-                "enqueue",
-                each=[(j.id, j.task, j.payload, j.priority, j.delay_ms, j.at_ms, int(j.hooked)) for j in chunk],
-            )
-            for chunk in _chunks(jobs)
-        ]
-        if len(calls) == 1:
-            return _words(await self._run(calls[0]))
-        return [word for words in await self._run_together(calls) for word in _words(words)]
+    def call(self, verb: str, each: Iterable[Sequence[Argument]] = (), /, **argv: Argument) -> Call:
+        """Prepare a call; how long and how many ended jobs are kept is filled in."""
+        script = self._scripts[verb]
+        argv |= {name: value for name, value in self._keep.items() if name in script.arguments_by_name}
+        return Call(script, script.arguments(self.keys, each, **argv))
 
-    def reserve_call(self, worker: str, count: int, lease_ms: int, keep_ms: int, tasks: Iterable[str]) -> Call:
-        """Prepare a reserve of at most *count* jobs; `exchange` or `sleep` sends it."""
-        return self._call(
-            "reserve",
-            each=[(task,) for task in tasks],
-            worker=worker,
-            count=count,
-            lease_ms=lease_ms,
-            keep_ms=keep_ms,
-        )
+    async def run(self, verb: str, each: Iterable[Sequence[Argument]] = (), /, **argv: Argument) -> Any:
+        """Call a script, and return its answer as Redis gave it."""
+        return (await self._run_each([self.call(verb, each, **argv)]))[0]
 
-    def ack_call(self, keep_ms: int, jobs: Sequence[tuple[str, int, bytes]]) -> Call:
-        """Prepare an ack of jobs as (id, fence, result)."""
-        return self._call("ack", each=jobs, keep_ms=keep_ms)
+    async def word(self, verb: str, /, **argv: Argument) -> Reply:
+        """Call a script that answers with a word."""
+        return _word(await self.run(verb, **argv))
 
-    def fail_call(self, keep_ms: int, jobs: Sequence[tuple[str, int, bytes]]) -> Call:
-        """Prepare a fail of jobs as (id, fence, error)."""
-        return self._call("fail", each=jobs, keep_ms=keep_ms)
+    async def words(self, verb: str, each: Sequence[Sequence[Argument]], /, **argv: Argument) -> list[Reply]:
+        """Call a script that answers with a word for each item, in portions that keep it short; without items, once."""
+        portions = [each[i : i + PORTION] for i in range(0, max(1, len(each)), PORTION)]
+        return [word for some in portions for word in _words(await self.run(verb, some, **argv))]
 
-    def backoff_call(self, keep_ms: int, jobs: Sequence[tuple[str, int, int, bytes]]) -> Call:
-        """Prepare a backoff of jobs as (id, fence, delay_ms, error)."""
-        return self._call("backoff", each=jobs, keep_ms=keep_ms)
+    # Those that take more than that.
 
-    def snooze_call(self, keep_ms: int, jobs: Sequence[tuple[str, int, int]]) -> Call:
-        """Prepare a snooze of jobs as (id, fence, delay_ms)."""
-        return self._call("snooze", each=jobs, keep_ms=keep_ms)
+    async def enqueue(self, jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
+        """Add *jobs*, all or none; return what became of each, and the id of the job that stands for it.
+
+        Raise `QueueFull` if Redis has no room.
+        """
+        if len(jobs) > BULK:
+            return await self._enqueue_staged(jobs)
+        return standing([job.id for job in jobs], await self.run("enqueue", _wire(jobs)))
+
+    async def _enqueue_staged(self, jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
+        """Add more jobs than one script should: staged, marked, moved.
+
+        Before the mark none can run, after it all will.
+        """
+        if any(b'"dedup"' in job.options for job in jobs):
+            raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
+        batch = new_id()
+        try:
+            words = await self.words("stage", _wire(jobs), batch=batch, hold_ms=HOLD_MS)
+        except QueueFull:
+            await self._drop(batch, len(jobs))
+            raise
+        staged = list(dict.fromkeys(job.id for job, word in zip(jobs, words, strict=True) if word is Reply.OK))
+        if staged:
+            if await self.word("mark", batch=batch, id=staged[0], count=len(staged)) is not Reply.OK:
+                raise QueueUnavailable("a batch of jobs was dropped, since it took too long to write: enqueue it again")
+            with contextlib.suppress(QueueUnavailable):  # the workers move them, too
+                while await self.run("move", limit=BULK) == BULK:
+                    pass
+        return [(word, job.id) for job, word in zip(jobs, words, strict=True)]
+
+    async def _drop(self, batch: str, count: int) -> None:
+        """Give a full Redis its memory back at once, instead of after `HOLD_MS`."""
+        await self.run("stage", batch=batch, hold_ms=0)
+        for _ in range(0, count, BULK):
+            await self.run("expire", limit=BULK)
 
     async def exchange(self, settle: Sequence[Call], reserve: Call | None) -> tuple[list[list[Reply]], Reserved | None]:
         """Settle jobs and reserve others in one round trip."""
@@ -139,47 +164,19 @@ class Broker:
     async def sleep(self, worker: str, wait_ms: int, reserve: Call) -> Reserved:
         """Sleep until there is a wake token, but at most *wait_ms*; then reserve, in the same round trip."""
         # Redis 6.2 takes 1 ms for 0, and 0 for ever.
-        own, seconds = self._keys.of("waiter_of", worker), max(wait_ms, 2) / 1000
-        pop: Command = ("BLPOP", own, self._keys["wake"], seconds)
-        replies = await self._exchange([pop, reserve.command()], blocks_s=seconds)
+        own, seconds = self.keys.of("waiter_of", worker), max(wait_ms, 2) / 1000
+        pop: Command = ("BLPOP", own, self.keys["wake"], seconds)
+        replies = await self._connection.exchange([pop, reserve.command()], blocks_s=seconds)
         return _parse_reserved((await self._load_missing([reserve], replies[1:]))[0])
 
-    async def rouse(self, worker: str) -> None:
-        """Wake a sleeping worker of which we know the name."""
-        own = self._keys.of("waiter_of", worker)
-        await self._exchange([("RPUSH", own, "stop"), ("PEXPIRE", own, 60_000)])
+    async def maintain(self, limit: int) -> int | None:
+        """Do what has fallen due, so many jobs of each kind; return ms until the next is due, or None.
 
-    async def extend(self, worker: str, lease_ms: int, jobs: Sequence[tuple[str, int]]) -> list[Reply]:
-        """Beat a worker's heart: extend leases given as (id, fence); return a word for each."""
-        return _words(await self._run(self._call("extend", each=jobs, worker=worker, lease_ms=lease_ms)))
-
-    async def progress(self, job_id: str, fence: int, progress: JobProgress) -> Reply:
-        return _word(await self._run(self._call("progress", id=job_id, fence=fence, progress=progress.dump())))
-
-    async def maintain(self, limit: int, keep_ms: int) -> int | None:
-        """Reclaim jobs of lost workers and promote due ones; return ms until the next is due, or None."""
-        reclaim = self._call("reclaim", limit=limit, keep_ms=keep_ms)
-        _, wait_ms = await self._run_each([reclaim, self._call("promote", limit=limit)])
-        return _wait(wait_ms)
-
-    async def cancel(self, job_id: str, keep_ms: int) -> Reply:
-        return _word(await self._run(self._call("cancel", id=job_id, keep_ms=keep_ms)))
-
-    async def replay(self, job_id: str) -> Reply:
-        return _word(await self._run(self._call("replay", id=job_id)))
-
-    async def watch(self, job_id: str, waiter: str, ttl_ms: int) -> Reply:
-        return _word(await self._run(self._call("watch", id=job_id, waiter=waiter, ttl_ms=ttl_ms)))
-
-    async def reserve_ended(self, count: int, lease_ms: int, tasks: Iterable[str]) -> list[str]:
-        call = self._call("reserve_ended", each=[(task,) for task in tasks], count=count, lease_ms=lease_ms)
-        return [job_id.decode() for job_id in await self._run(call)]
-
-    async def ack_ended(self, keep_ms: int, jobs: Sequence[tuple[str, int]]) -> None:
-        """Take jobs, given as (id, seq), off the list of ended ones."""
-        await self._run(self._call("ack_ended", each=jobs, keep_ms=keep_ms))
-
-    # Plain reads, and the two lists that are waited on.
+        Jobs of lost workers are reclaimed, late ones expired, marked ones moved, due ones promoted.
+        """
+        calls = [self.call(verb, limit=limit) for verb in ("reclaim", "expire", "move", "promote")]
+        *_, moved, wait_ms = await self._run_each(calls)
+        return 0 if moved == limit else wait(wait_ms)
 
     async def get(self, job_ids: Sequence[str]) -> list[Record | None]:
         """Read the records of jobs, each with its progress, which may be the newer of the two.
@@ -188,146 +185,77 @@ class Broker:
         """
         commands: list[Command] = []
         for job_id in job_ids:
-            commands += [("HGETALL", self._keys.of("job_of", job_id)), ("GET", self._keys.of("progress_of", job_id))]
-        replies = await self._exchange(commands)
+            commands += [("HGETALL", self.keys.of("job_of", job_id)), ("GET", self.keys.of("progress_of", job_id))]
+        replies = await self.read(commands)
         return [
-            Record.load(job_id, dict(zip(flat[::2], flat[1::2], strict=True)), progress) if flat else None
+            Record.load(job_id, pairs(flat), progress) if flat else None
             for job_id, flat, progress in zip(job_ids, replies[::2], replies[1::2], strict=True)
         ]
 
-    async def next_ended(self, waiter: str, wait_ms: int) -> str | None:
-        """Wait for the end of a job that *waiter* watches; return its id, or None after *wait_ms*."""
-        pop: Command = ("BLPOP", self._keys.of("waiter_of", waiter), wait_ms / 1000)
-        (reply,) = await self._exchange([pop], blocks_s=wait_ms / 1000)
+    # Lists that are waited on, each by one who is known by name.
+
+    async def next_told(self, name: str, wait_ms: int) -> str | None:
+        """Wait for what *name* is to be told, such as the end of a job that it watches; None after *wait_ms*."""
+        pop: Command = ("BLPOP", self.keys.of("waiter_of", name), wait_ms / 1000)
+        (reply,) = await self.read([pop], blocks_s=wait_ms / 1000)
         return reply[1].decode() if reply else None
 
-    async def last_event(self) -> str:
-        (reply,) = await self._exchange([("XREVRANGE", self._keys["events"], "+", "-", "COUNT", 1)])
-        return reply[0][0].decode() if reply else "0-0"
+    async def tell(self, name: str, what: str) -> None:
+        """Tell *name* something, who may be waiting for it."""
+        own = self.keys.of("waiter_of", name)
+        await self.read([("RPUSH", own, what), ("PEXPIRE", own, 60_000)])
 
-    async def read_events(self, after: str, wait_ms: int) -> list[tuple[str, dict[bytes, bytes]]]:
-        """Read events after the id *after*, each with its fields, waiting at most *wait_ms* for the first."""
-        read: Command = ("XREAD", "COUNT", 1000, "BLOCK", wait_ms, "STREAMS", self._keys["events"], after)
-        (reply,) = await self._exchange([read], blocks_s=wait_ms / 1000)
-        entries = reply[0][1] if reply else []
-        return [(key.decode(), dict(zip(fields[::2], fields[1::2], strict=True))) for key, fields in entries]
+    # Plain commands.
 
-    async def mark_hooked(self, tasks: Iterable[str]) -> None:
-        """Make known that the ends of *tasks* have hooks."""
-        await self._exchange([("SADD", self._keys["hooked_tasks"], *tasks)])
+    async def read(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
+        """Send commands that are no scripts, because they change no job; *blocks_s* is how long they may block, s."""
+        return await self._connection.exchange(commands, blocks_s=blocks_s)
 
-    async def counts(self) -> dict[str, int]:
-        """Count jobs by where they are, and those that ended since the beginning."""
-        sets = ("waiting", "delayed", "active")
-        commands: list[Command] = [("ZCARD", self._keys[name]) for name in sets]
-        *sizes, totals, parked = await self._exchange(
-            [*commands, ("HGETALL", self._keys["counters"]), ("SMEMBERS", self._keys["parked_tasks"])]
-        )
-        numbers = {name.decode(): int(value) for name, value in zip(totals[::2], totals[1::2], strict=True)}
-        parked_sizes = await self._exchange([("ZCARD", self._keys.of("parked_of", task.decode())) for task in parked])
-        return (
-            dict(zip(sets, sizes, strict=True))
-            | {"parked": sum(parked_sizes)}
-            | {name: numbers.get(name, 0) for name in ("enqueued", "completed", "failed", "cancelled")}
-        )
+    async def now(self) -> int:
+        """Ask Redis for the time, ms since the epoch."""
+        ((seconds, micros),) = await self.read([("TIME",)])
+        return int(seconds) * 1000 + int(micros) // 1000
 
-    async def workers(self) -> list[str]:
-        """List the workers that are alive by Redis's clock."""
-        (seconds, micros), names = await self._exchange(
-            [("TIME",), ("ZRANGE", self._keys["workers"], 0, -1, "WITHSCORES")]
-        )
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
-        return [name.decode() for name, until in zip(names[::2], names[1::2], strict=True) if float(until) > now_ms]
-
-    async def leave(self, worker: str) -> None:
-        """Take a worker off the list of those that are alive."""
-        await self._exchange([("ZREM", self._keys["workers"], worker)])
-
-    async def ping(self) -> None:
-        await self._exchange([("PING",)])
+    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """Iterate over the keys that match *pattern*, page by page."""
+        cursor = b"0"
+        while True:
+            ((cursor, page),) = await self.read([("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)])
+            yield page
+            if cursor == b"0":
+                return
 
     # Sending.
 
-    def _call(self, script: str, each: Iterable[Sequence[Argument]] = (), **argv: Argument) -> Call:
-        found = self._scripts[script]
-        return Call(found, found.arguments(self._keys, each, **argv))
-
-    async def _run(self, call: Call) -> Any:
-        return (await self._run_each([call]))[0]
-
     async def _run_each(self, calls: Sequence[Call]) -> list[Any]:
-        return await self._load_missing(calls, await self._exchange([call.command() for call in calls]))
+        return await self._load_missing(calls, await self._connection.exchange([call.command() for call in calls]))
 
     async def _load_missing(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
         """Send those calls again, in full, whose script Redis did not have (it was restarted, or flushed)."""
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
-            again = await self._exchange([calls[i].full_command() for i in missing])
+            again = await self._connection.exchange([calls[i].full_command() for i in missing])
             for i, reply in zip(missing, again, strict=True):
                 replies[i] = reply
         return replies
 
-    async def _run_together(self, calls: Sequence[Call]) -> list[Any]:
-        """Run calls in one transaction."""
-        load: Command = ("SCRIPT", "LOAD", calls[0].script.body)
-        replies = await self._exchange([load, ("MULTI",), *(call.command() for call in calls), ("EXEC",)])
-        return [self._checked(reply) for reply in replies[-1]]
 
-    async def _exchange(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
-        """Send *commands* in one write and read their replies; those to missing scripts are left for `_load_missing`.
-
-        Every command that evq sends may be sent twice, so a connection that turns out to be dead (Redis was restarted)
-        is replaced once without a word. Raise `QueueUnavailable` if Redis cannot be reached, does not answer or refuses
-        to work, `QueueFull` if it has no room.
-        """
-        if not commands:
-            return []
-        limit_s = TIMEOUT + (blocks_s or 0)
-        async with nullcontext() if blocks_s else self._turns:
-            try:
-                try:
-                    replies = await self._send(commands, limit_s)
-                except (RedisConnectionError, ConnectionError):
-                    replies = await self._send(commands, limit_s)
-            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-                raise self._unavailable(error) from error
-        return [self._checked(reply) for reply in replies]
-
-    async def _send(self, commands: Sequence[Command], limit_s: float) -> list[Any]:
-        pool = self._redis.connection_pool
-        async with asyncio.timeout(limit_s):
-            connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # decorated without types
-            try:
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-                return [await _read(connection) for _ in commands]
-            except BaseException:
-                # Replies may still be under way: nobody else may read them.
-                await connection.disconnect(nowait=True)
-                raise
-            finally:
-                await pool.release(connection)
-
-    def _checked(self, reply: Any) -> Any:
-        if not isinstance(reply, ResponseError) or isinstance(reply, NoScriptError):
-            return reply
-        if isinstance(reply, OutOfMemoryError) or "OOM command not allowed" in str(reply):  # 6.2 wraps it in another
-            raise QueueFull(
-                "Redis has reached its maxmemory and takes no new jobs: let workers drain it, or raise it"
-            ) from reply
-        raise QueueUnavailable(f"Redis at {hide_password(self._url)} refuses to work: {reply}") from reply
-
-    def _unavailable(self, error: Exception) -> QueueUnavailable:
-        return QueueUnavailable(
-            f"cannot reach Redis at {hide_password(self._url)} ({str(error) or 'no answer'}): start it there, or say "
-            "where it is with EVQ_REDIS_URL, or REDIS_HOST and REDIS_PORT"
-        )
+def pairs(flat: Sequence[T]) -> dict[T, T]:
+    """Make a dict of what Redis lists as key, value, key, value, ..."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-async def _read(connection: Any) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
+def wait(wait_ms: int) -> int | None:
+    """Read the ms until something falls due as scripts answer them: -1 for never."""
+    return None if wait_ms < 0 else wait_ms
+
+
+def standing(job_ids: Sequence[str], replies: Sequence[Any]) -> list[tuple[Reply, str]]:
+    """Read what became of each new job, and the id of the one that stands for it."""
+    return [
+        (_word(reply[0]), reply[1].decode()) if isinstance(reply, list) else (_word(reply), job_id)
+        for job_id, reply in zip(job_ids, replies, strict=True)
+    ]
 
 
 def _parse_reserved(reply: Any) -> Reserved:
@@ -336,23 +264,32 @@ def _parse_reserved(reply: Any) -> Reserved:
     return Reserved(
         jobs=[
             ReservedJob(
-                job_id.decode(),
-                task.decode(),
+                _text(job_id),
+                _text(task),
                 payload,
                 fence,
                 failures,
                 created_ms,
-                JobProgress.load(progress) if progress else None,
+                _progress(progress),
+                wait(left_ms),
+                bool(isolated),
             )
-            for job_id, task, payload, fence, failures, created_ms, progress in jobs
+            for job_id, task, payload, fence, failures, created_ms, progress, left_ms, isolated in jobs
         ],
-        parked={job_id.decode(): task.decode() for job_id, task in zip(parked, strange, strict=True)},
-        wait_ms=_wait(wait_ms),
+        parked={_text(job_id): _text(task) for job_id, task in zip(parked, strange, strict=True)},
+        wait_ms=wait(wait_ms),
     )
 
 
-def _wait(wait_ms: int) -> int | None:
-    return None if wait_ms < 0 else wait_ms
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")  # one foreign name must not cost a worker the jobs that came with it
+
+
+def _progress(text: bytes | None) -> JobProgress | None:
+    """Read how far the attempts before came; what cannot be read is as good as none."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return JobProgress.load(text) if text else None
+    return None
 
 
 def _word(reply: bytes) -> Reply:
@@ -363,5 +300,5 @@ def _words(replies: Iterable[bytes]) -> list[Reply]:
     return [_word(reply) for reply in replies]
 
 
-def _chunks(jobs: Sequence[NewJob]) -> list[Sequence[NewJob]]:
-    return [jobs[i : i + BULK] for i in range(0, len(jobs), BULK)]
+def _wire(jobs: Sequence[NewJob]) -> list[tuple[str, str, bytes, bytes]]:
+    return [(job.id, job.task, job.payload, job.options) for job in jobs]

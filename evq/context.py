@@ -13,7 +13,11 @@ from evq.job import JobProgress, ReservedJob
 MEASURABLE = 1.0
 """No remaining time is estimated from less than this, s: the first moments of a step are no measure of the rest."""
 
-Report = Callable[[JobProgress], Coroutine[Any, Any, None]]
+LINE = 2_000
+"""The longest line of a job's log, characters; what is beyond is cut off."""
+
+Report = Callable[[JobProgress | str], Coroutine[Any, Any, None]]
+"""Where progress, and lines for the job's log, go."""
 
 
 def estimate_remaining(elapsed: float, start: float, percentage: float) -> float | None:
@@ -100,6 +104,10 @@ class Context(_Attempt):
         """
         await self.report(self._advance(percentage, step, total_steps, completed_steps))
 
+    async def log(self, line: str) -> None:
+        """Add a line to the job's log, which `Queue.log` reads: the last 1,000 are kept."""
+        await self.report(line[:LINE])
+
 
 class SyncContext(_Attempt):
     """The context of a handler that is a plain function and runs in a thread."""
@@ -112,3 +120,8 @@ class SyncContext(_Attempt):
         """Say how far the job is; see `Context.progress`. Raise as `check` does if the handler should stop."""
         self.check()
         anyio.from_thread.run(self.report, self._advance(percentage, step, total_steps, completed_steps))
+
+    def log(self, line: str) -> None:
+        """Add a line to the job's log; see `Context.log`. Raise as `check` does if the handler should stop."""
+        self.check()
+        anyio.from_thread.run(self.report, line[:LINE])

@@ -2,15 +2,19 @@
 
 EvqError
 ├── UsageError            the calling program: a wrong name, payload or option
-│   └── PayloadError      the payload does not fit the handler, or is not JSON, or is too large
+│   ├── PayloadError      the payload does not fit the handler, or is not JSON, or is too large
+│   └── DuplicateJob      another job holds the dedup key
 ├── QueueUnavailable      the operator: Redis cannot be reached, or refuses to work
 ├── QueueFull             the operator: Redis is at its `maxmemory` and refuses new jobs
 ├── LeaseLost             nobody: a newer lease runs this job, so this attempt must stop
 ├── JobCancelled          nobody: somebody asked for the running job to stop
 ├── WorkerStopped         nobody: the worker stops, and another will run the job
+├── Snooze                raised by handlers: put the job off, and count no attempt
 ├── JobFailed             the reader of a result: the job ended without one
 └── TaskError             raised by handlers, to say how their failure is to be treated
     ├── ValidationError   the input is at fault: never retried
+    ├── DeadlineExceeded  the whole job took longer than it may: never retried
+    ├── Retry             retried after just the delay that it asks for
     ├── NetworkError      something beyond the network is at fault: retried, from 5 s
     └── TemporaryError    it may work in a moment: retried, from 2 s
         └── AttemptTimeout  the attempt took longer than its task allows
@@ -27,6 +31,14 @@ class UsageError(EvqError):
 
 class PayloadError(UsageError):
     """The payload does not fit the task's handler, is not JSON, or is too large."""
+
+
+class DuplicateJob(UsageError):  # noqa: N818 - the state is the name
+    """Another job holds the dedup key, and the new one was not enqueued."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} has this dedup_key already: wait until it has ended, or use another mode")
+        self.job_id = job_id
 
 
 class QueueUnavailable(EvqError):  # noqa: N818 - the state is the name
@@ -61,6 +73,14 @@ class WorkerStopped(EvqError):  # noqa: N818 - the event is the name
         self.job_id = job_id
 
 
+class Snooze(EvqError):  # noqa: N818 - what a handler asks for
+    """Raised by a handler: run the job again after *delay* s, without counting this attempt."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(f"put off for {delay:g} s")
+        self.delay = delay
+
+
 class JobFailed(EvqError):  # noqa: N818 - the event is the name
     """The job failed for good; carries what its last attempt raised."""
 
@@ -80,11 +100,22 @@ class TaskError(EvqError):
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         """Describe the failure; *retry_after* (s) asks for at least that delay, as HTTP's `Retry-After` does."""
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else float(retry_after)
 
 
 class ValidationError(TaskError):
     """The input is at fault; trying again cannot help."""
+
+
+class DeadlineExceeded(TaskError):  # noqa: N818 - the event is the name
+    """The job has not ended within its `deadline`; trying again cannot help."""
+
+
+class Retry(TaskError):  # noqa: N818 - what a handler asks for
+    """Raised by a handler: try the job again after *after* s, as long as attempts are left."""
+
+    def __init__(self, message: str = "", *, after: float) -> None:
+        super().__init__(message, retry_after=after)
 
 
 class NetworkError(TaskError):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import traceback
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,14 @@ import anyio.to_thread
 import orjson
 
 from evq.context import Context, SyncContext
-from evq.errors import JobCancelled, LeaseLost, PayloadError, ValidationError, WorkerStopped
+from evq.errors import JobCancelled, LeaseLost, PayloadError, Snooze, ValidationError, WorkerStopped
 from evq.job import JobError, ReservedJob
+from evq.retry import LONGEST
 from evq.task import Handler, Task
 
 log = logging.getLogger("evq.executor")
 
-PATIENCE = 5.0
+PATIENCE = 2.0
 """How long an interrupted thread has to notice it, s."""
 RESULT_LIMIT = 16 << 20
 """The largest result, bytes of JSON."""
@@ -31,7 +33,9 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class Backoff:
+    """To be tried again."""
+
     delay_ms: int
     error: JobError
 
@@ -45,19 +49,39 @@ class Failed:
 class Snoozed:
     """Handed back without counting an attempt."""
 
+    delay_ms: int = 0
 
-Outcome = Completed | Retry | Failed | Snoozed
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process that the attempt had for itself has died."""
+
+
+Outcome = Completed | Backoff | Failed | Snoozed | Crashed
 
 
 async def execute(
     task: Task, job: ReservedJob, context: Context | SyncContext, limiter: anyio.CapacityLimiter
 ) -> Outcome | None:
-    """Run *job*'s handler and say what came of it, or nothing if its lease was lost.
+    """Run *job*'s handler here and say what came of it, or nothing if its lease was lost.
 
     A handler that ends well has ended well, even if it was interrupted meanwhile.
     """
+    return await conclude(task, job, context, _complete(task, job, context, limiter))
+
+
+async def _complete(
+    task: Task, job: ReservedJob, context: Context | SyncContext, limiter: anyio.CapacityLimiter
+) -> Completed:
+    return Completed(encode(task, await call(task, decode(task, job), context, limiter)))
+
+
+async def conclude(
+    task: Task, job: ReservedJob, context: Context | SyncContext, attempt: Awaitable[Outcome | None]
+) -> Outcome | None:
+    """Await the outcome of an *attempt*, wherever it runs; tell what comes of it if it raises instead."""
     try:
-        return Completed(encode(task, await call(task, decode(task, job), context, limiter)))
+        return await attempt
     except (Exception, SystemExit, asyncio.CancelledError) as raised:  # noqa: BLE001 - its outcome, whatever it is
         error = context.interruption or raised  # why it had to stop says more than what it raised then
     match error:
@@ -65,6 +89,8 @@ async def execute(
             return None
         case WorkerStopped():
             return Snoozed()
+        case Snooze(delay=delay):
+            return Snoozed(round(min(max(0.0, delay), LONGEST) * 1000))
         case JobCancelled():
             log.info("attempt cancelled", extra={"job": job.id, "task": task.name, "attempt": job.attempt})
             return Failed(describe(error))
@@ -138,7 +164,7 @@ def encode(task: Task, result: Any) -> bytes:
     return encoded
 
 
-def judge(task: Task, job: ReservedJob, error: BaseException) -> Retry | Failed:
+def judge(task: Task, job: ReservedJob, error: BaseException) -> Backoff | Failed:
     """Decide by the task's policy whether a failed attempt is followed by another."""
     described = describe(error)
     delay = task.retry.next_delay(error, job.attempt)
@@ -147,7 +173,7 @@ def judge(task: Task, job: ReservedJob, error: BaseException) -> Retry | Failed:
         log.warning("job failed", extra=extra)
         return Failed(described)
     log.info("attempt failed", extra=extra | {"retry_in_s": round(delay, 3)})
-    return Retry(round(delay * 1000), described)
+    return Backoff(round(delay * 1000), described)
 
 
 def describe(error: BaseException) -> JobError:

@@ -1,116 +1,117 @@
-"""The heart of a worker: a thread that extends its leases and takes back those of lost workers.
-
-A thread, because a handler may keep the event loop busy for longer than a lease lasts, and its job is healthy all the
-same. It runs an event loop of its own, so that there is one way of talking to Redis and not two.
-"""
+"""A worker's side of its heart: it keeps the process alive, and hears what became of its leases."""
 
 import asyncio
 import contextlib
 import logging
+import os
+import socket
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, cast
 
 import anyio
-from anyio.from_thread import start_blocking_portal
+import orjson
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from evq.broker import Reply
 from evq.errors import QueueUnavailable
+from evq.leases import Leases
 from evq.queue import Queue
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteReceiveStream
 
 log = logging.getLogger("evq.heartbeat")
 
-LIMIT = 100
-"""Jobs reclaimed, or promoted, in one call."""
-SOONEST = 0.2
-"""The least time between two beats, s."""
+BRIEF_MS = 3000
+"""A lease that is shorter than this might run out before the heart has begun to beat."""
+BEGIN = 10.0
+"""How long a worker with so short a lease waits for its heart, s."""
+PAUSE = 0.2
+"""Before a heart is replaced, s."""
 FAREWELL = 1.0
-"""How long the last word to Redis may take, s: the worker's event loop waits for it."""
+"""How long the last word to Redis may take, s."""
 
 
 class Heartbeat:
-    """Beats for one worker, and tells its event loop what became of its leases."""
+    """Keeps a heart alive for one worker."""
 
-    def __init__(
-        self,
-        worker: str,
-        queue: Queue,
-        *,
-        leases: Callable[[], list[tuple[str, int]]],
-        on_word: Callable[[str, int, Reply], None],
-    ) -> None:
-        """Extend what *leases* lists as (id, fence), called in the heart's own thread.
-
-        Each answer goes to *on_word* as (id, fence, word), called in the event loop in which this is made.
-        """
+    def __init__(self, worker: str, queue: Queue, concurrency: int, on_word: Callable[[str, int, Reply], None]) -> None:
+        """Prepare a heart; what it finds wrong with a lease goes to *on_word* as (id, fence, word)."""
         self._worker = worker
         self._queue = queue
-        self._leases = leases
         self._on_word = on_word
-        self._loop = asyncio.get_running_loop()
-        self._loop_seen = time.monotonic()
-        self._period = queue.lease_ms / 3000
+        self._begun = anyio.Event()
+        about = {
+            "id": worker,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": version("evq"),
+            "concurrency": concurrency,
+            "started_ms": time.time_ns() // 1_000_000,
+        }
+        config = {
+            "redis": queue.url,
+            "queue": queue.name,
+            "lease_ms": queue.lease_ms,
+            "keep_ms": queue.keep_ms,
+            "keep_count": queue.keep_count,
+            "about": about,
+        }
+        self.leases = Leases.make(concurrency, orjson.dumps(config))
 
-    @contextlib.contextmanager
-    def beating(self) -> Iterator[None]:
-        """Beat while this is entered."""
-        with start_blocking_portal(name="evq-heartbeat") as portal:
-            beats = portal.start_task_soon(self._run)
-            try:
-                yield
-            finally:
-                beats.cancel()
-
-    async def _run(self) -> None:
+    @contextlib.asynccontextmanager
+    async def beating(self) -> AsyncIterator[Leases]:
+        """Have the leases that are held extended while this is entered."""
         try:
-            while True:
-                self._watch_loop()
-                await self._rest(await self._try_beat())
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._keep_alive)
+                group.start_soon(self._turn)
+                if self._queue.lease_ms < BRIEF_MS:
+                    with anyio.move_on_after(BEGIN):
+                        await self._begun.wait()
+                try:
+                    yield self.leases
+                finally:
+                    group.cancel_scope.cancel()
         finally:
+            self.leases.close()
             with anyio.move_on_after(FAREWELL, shield=True), contextlib.suppress(QueueUnavailable):
-                await self._queue.broker.leave(self._worker)
-            with anyio.CancelScope(shield=True):
-                await self._queue.close()
+                await self._queue.broker.read([("ZREM", self._queue.broker.keys["workers"], self._worker)])
 
-    async def _rest(self, seconds: float) -> None:
-        """Pause, but not longer than until a job that runs here is cancelled."""
-        try:
-            await self._queue.broker.next_ended(f"{self._worker}.heart", round(seconds * 1000))
-        except QueueUnavailable:
-            await anyio.sleep(SOONEST)
+    async def _keep_alive(self) -> None:
+        while True:
+            try:
+                end = f"exit code {await self._run_heart()}"
+            except OSError as error:  # there is no memory for it, or there are too many processes
+                end = str(error)
+            log.error("the worker's heart does not beat and is replaced: %s", end, extra={"worker": self._worker})
+            await anyio.sleep(PAUSE)
 
-    async def _try_beat(self) -> float:
-        try:
-            return await self._beat()
-        except QueueUnavailable:
-            # The worker's own loop reports it; leases are extended as soon as Redis is back.
-            return SOONEST
-        except Exception:
-            log.exception("a heartbeat failed", extra={"worker": self._worker})
-            return SOONEST
-
-    async def _beat(self) -> float:
-        """Extend the leases, take back lost ones; return the seconds until the next beat is due."""
-        broker, leases = self._queue.broker, self._leases()
-        words = await broker.extend(self._worker, self._queue.lease_ms, leases)
-        for (job_id, fence), word in zip(leases, words, strict=True):
-            if word is not Reply.OK:
-                self._call_soon(self._on_word, job_id, fence, word)
-        due_ms = await broker.maintain(LIMIT, self._queue.keep_ms)
-        return max(SOONEST, min(self._period, self._period if due_ms is None else due_ms / 1000))
-
-    def _watch_loop(self) -> None:
-        """Report an event loop that has not turned for two beats."""
-        silent = time.monotonic() - self._loop_seen
-        if silent > 2 * self._period + 1:
-            log.warning(
-                "a handler blocks the event loop: make it a plain function, or await more often",
-                extra={"worker": self._worker, "blocked_s": round(silent, 1)},
+    async def _run_heart(self) -> int | None:
+        """Run a heart until it dies; return its exit code."""
+        with anyio.CancelScope(shield=True):  # a process half started could not be ended
+            # A session of its own: Ctrl-C in a terminal is not its to answer.
+            process = await anyio.open_process(
+                [sys.executable, "-m", "evq.heart"], stdin=self.leases.fd, stderr=None, start_new_session=True
             )
-        self._call_soon(self._see_loop)
+        async with process:
+            lines = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
+            with contextlib.suppress(anyio.IncompleteRead):
+                while True:
+                    self._hear(await lines.receive_until(b"\n", 100))
+        return process.returncode
 
-    def _see_loop(self) -> None:
-        self._loop_seen = time.monotonic()
+    def _hear(self, line: bytes) -> None:
+        self._begun.set()
+        if line:
+            job_id, fence, word = line.decode().split()
+            self._on_word(job_id, int(fence), Reply(word))
 
-    def _call_soon(self, callback: Callable[..., None], *args: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop may have been closed meanwhile
-            self._loop.call_soon_threadsafe(callback, *args)
+    async def _turn(self) -> None:
+        """Let the heart see that the event loop turns."""
+        while True:
+            self.leases.turn()
+            await asyncio.sleep(1)

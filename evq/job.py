@@ -1,8 +1,9 @@
 """Values: a job's record, its progress, and what a worker holds of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal, Self, get_args
 
 import orjson
 
@@ -12,6 +13,8 @@ from evq.lifecycle import JobStatus, State
 
 PRIORITY = 2048
 """The priority of a job unless told otherwise: the middle of 0 to 4095."""
+CENTURY = 3_155_760_000.0
+"""The longest time that anything takes, s."""
 PAYLOAD_LIMIT = 1 << 20
 """The largest payload, bytes of JSON; put larger things elsewhere and pass their address."""
 
@@ -66,36 +69,148 @@ class JobError:
         return orjson.dumps({"type": self.type, "message": self.message, "traceback": self.traceback})
 
 
+Dedup = Literal["reject", "existing", "replace", "debounce"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """When, where and how urgently a job is run. Raise `UsageError` by name for what cannot be."""
+
+    delay: float = 0.0
+    """s from now."""
+    at: datetime | None = None
+    """Not before this moment; it must have a time zone."""
+    priority: int = PRIORITY
+    """0 to 4095, lower first."""
+    front: bool = False
+    """Before the others of its priority, instead of behind them; with neither `delay` nor `at`."""
+    id: str | None = None
+    """An id made by `evq.ids.new_id()`: enqueuing it twice makes one job."""
+    group: str | None = None
+    """Groups take turns; see `Queue.limit`."""
+    dedup_key: str | None = None
+    """Held by the job until it ends: of one key there is one job at a time."""
+    dedup_ttl: float | None = None
+    """The key is given up after so long, s, even if the job has not ended."""
+    dedup: Dedup = "existing"
+    """What a new job does if its key is held: `reject` raises `DuplicateJob`, `existing` gives the job that has it,
+    `replace` puts the new payload into that job, `debounce` also starts its delay anew. The latter two leave a running
+    job alone, and make a new one."""
+    expires: float | None = None
+    """s from now: a job that has not started by then fails."""
+    deadline: float | None = None
+    """s from now: a job that has not ended by then, whatever its attempts, fails."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant, by name."""
+        for name in ("delay", "dedup_ttl", "expires", "deadline"):
+            check_seconds(name, getattr(self, name), least=0 if name == "delay" else 0.001)
+        if self.at is not None and (not isinstance(self.at, datetime) or self.at.tzinfo is None):
+            raise UsageError(f"at={self.at!r}: use a moment with a time zone, such as datetime.now(UTC)")
+        if type(self.priority) is not int or not 0 <= self.priority <= 4095:
+            raise UsageError(f"priority={self.priority!r}: use a whole number from 0 (the most urgent) to 4095")
+        if self.front and (self.delay or self.at):
+            raise UsageError("front=True: a job that is put in front can have neither delay nor at")
+        if self.id is not None and not is_id(self.id):
+            raise UsageError(f"id={self.id!r}: use an id made by evq.ids.new_id()")
+        for name in ("group", "dedup_key"):
+            check_name(name, getattr(self, name), optional=True)
+        if self.dedup not in get_args(Dedup):
+            raise UsageError(f"dedup={self.dedup!r}: use one of {', '.join(get_args(Dedup))}")
+
+    def to_wire(self, hooks: Iterable[str] = ()) -> bytes:
+        """Return those that differ from the default as JSON with times in ms, or nothing."""
+        wire: dict[str, Any] = {
+            "delay": _ms(self.delay),
+            "at": _ms(self.at.timestamp()) if self.at else 0,
+            "front": self.front,
+            "group": self.group,
+            "dedup": self.dedup_key,
+            "dedup_ttl": _ms(self.dedup_ttl),
+            "dedup_mode": self.dedup if self.dedup_key else None,
+            "expires": _ms(self.expires),
+            "deadline": _ms(self.deadline),
+            "hooks": " ".join(hooks),
+        }
+        wire = {name: value for name, value in wire.items() if value}
+        if self.priority != PRIORITY:
+            wire["priority"] = self.priority
+        return orjson.dumps(wire) if wire else b""
+
+
+def _ms(seconds: float | None) -> int:
+    return round((seconds or 0) * 1000)
+
+
+def check_seconds(name: str, value: float | None, *, least: float) -> None:
+    """Raise `UsageError` unless *value* is None or a time in s of at least *least*, and at most a century."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= CENTURY:
+        raise UsageError(f"{name}={value!r}: use a number of seconds from {least:g} to {CENTURY:g}")
+
+
+def check_whole(name: str, value: int, *, least: int) -> None:
+    """Raise `UsageError` unless *value* is a whole number of at least *least*."""
+    if type(value) is not int or value < least:
+        raise UsageError(f"{name}={value!r}: use a whole number from {least}")
+
+
+def known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *options* if all are `JobOptions`; raise `UsageError` by name if not."""
+    known = [field.name for field in fields(JobOptions)]
+    if unknown := set(options).difference(known):
+        raise UsageError(f"there is no job option {unknown.pop()!r}: use {', '.join(known)}")
+    return options
+
+
+def check_name(name: str, value: str | None, *, optional: bool = False) -> None:
+    """Raise `UsageError` unless *value* can be a name of the kind *name*."""
+    if optional and value is None:
+        return
+    if not isinstance(value, str) or not 1 <= len(value) <= 200 or not value.isprintable():
+        raise UsageError(f"{name}={value!r}: use 1 to 200 printable characters")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job that is not enqueued yet."""
+    """A job that is not enqueued yet. Made by `Task.job` and `Queue.job`."""
 
     task: str
     payload: bytes
     """JSON."""
     id: str = field(default_factory=new_id)
-    priority: int = PRIORITY
-    delay_ms: int = 0
-    at_ms: int = 0
-    hooked: bool = False
+    options: bytes = b""
+    """JSON, as the scripts read it."""
+    rejects: bool = False
+    """Whether it is an error if another job holds its dedup key."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a job, by name."""
-        if not is_id(self.id):
-            raise UsageError(f"id={self.id!r}: use an id made by evq.ids.new_id()")
-        if not 0 <= self.priority <= 4095:
-            raise UsageError(f"priority={self.priority}: use 0 (the most urgent) to 4095")
-        if self.delay_ms < 0:
-            raise UsageError(f"delay={self.delay_ms / 1000}: a delay cannot be negative")
+        check_name("task", self.task)
         if len(self.payload) > PAYLOAD_LIMIT:
             raise PayloadError(
                 f"task {self.task}: the payload has {len(self.payload)} bytes and the limit is {PAYLOAD_LIMIT}; "
                 "store the data elsewhere and pass where it is"
             )
 
+    @classmethod
+    def make(cls, task: str, payload: Mapping[str, Any], options: JobOptions, hooks: Iterable[str] = ()) -> Self:
+        """Make a job of its parts; raise `PayloadError` if the payload is not JSON or too large."""
+        encoded = dump_payload(task, payload)
+        return cls(
+            task=task,
+            payload=encoded,
+            id=options.id or new_id(),
+            options=options.to_wire(hooks),
+            rejects=options.dedup == "reject",
+        )
+
 
 def dump_payload(task: str, payload: Mapping[str, Any]) -> bytes:
-    """Encode a payload; raise `PayloadError` if it is not JSON."""
+    """Encode a payload; raise `PayloadError` if it is not JSON by names."""
+    if not isinstance(payload, Mapping):
+        raise PayloadError(f"task {task}: a payload is passed by name: use a dict, not {type(payload).__name__}")
     try:
         return orjson.dumps(payload)
     except TypeError as error:
@@ -113,6 +228,10 @@ class ReservedJob:
     failures: int
     created_ms: int
     progress: JobProgress | None
+    left_ms: int | None = None
+    """ms to the whole job's deadline."""
+    isolated: bool = False
+    """Whether it must run in a process of its own, because its workers have been lost."""
 
     @property
     def attempt(self) -> int:
@@ -133,7 +252,10 @@ class Record:
     failures: int
     """Failed attempts so far."""
     crashes: int
-    """How often the job was taken back from a worker that was lost."""
+    """How often its worker, or its process, was lost with it."""
+    group: str | None
+    dedup_key: str | None
+    deadline_ms: int | None
     fence: int
     worker: str | None
     created_ms: int
@@ -157,6 +279,7 @@ class Record:
             return int(fields[name]) if name in fields else None
 
         error, result, worker = fields.get(b"error"), fields.get(b"result"), fields.get(b"worker")
+        options = orjson.loads(fields.get(b"options", b"{}"))
         return cls(
             id=job_id,
             task=fields[b"task"].decode(),
@@ -166,6 +289,9 @@ class Record:
             seq=number(b"seq") or 0,
             failures=number(b"failures") or 0,
             crashes=number(b"crashes") or 0,
+            group=options.get("group"),
+            dedup_key=options.get("dedup"),
+            deadline_ms=options.get("deadline"),
             fence=number(b"fence") or 0,
             worker=worker.decode() if worker else None,
             created_ms=int(fields[b"created"]),
@@ -177,3 +303,33 @@ class Record:
             result=orjson.loads(result) if result else None,
             error=JobError(**orjson.loads(error)) if error else None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """What a worker said of itself with its last heartbeat."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    concurrency: int
+    running: int
+    jobs: tuple[str, ...]
+    """The first 100 that it runs."""
+    utilisation: float
+    """0 to 1, since the heartbeat before."""
+    cpu: float
+    """Cores that its process used since then."""
+    rss: int
+    """Bytes of memory of its process."""
+    started_ms: int
+
+    def dump(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: bytes) -> Self:
+        """Read what `dump` wrote."""
+        fields = orjson.loads(text)
+        return cls(**fields | {"jobs": tuple(fields["jobs"])})

@@ -28,6 +28,7 @@ class JobStatus(StrEnum):
 class State(StrEnum):
     """Where a job is kept; the values are those in Redis."""
 
+    STAGED = "staged"  # written, but not yet among the others: a part of a large batch
     WAITING = "waiting"
     DELAYED = "delayed"  # until its due time: scheduled, or backing off
     PARKED = "parked"  # until a worker comes that knows its task
@@ -41,7 +42,11 @@ class State(StrEnum):
         return _STATUS[self]
 
 
+PENDING_STATES = (State.WAITING, State.DELAYED, State.PARKED)
+"""Where a job can be taken out before it has run."""
+
 _STATUS = {
+    State.STAGED: JobStatus.PENDING,
     State.WAITING: JobStatus.PENDING,
     State.DELAYED: JobStatus.PENDING,
     State.PARKED: JobStatus.PENDING,
@@ -52,37 +57,37 @@ _STATUS = {
 }
 
 NEW = "new"
+GONE = "gone"
 
 TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
-    "enqueue": frozenset({(NEW, State.WAITING), (NEW, State.DELAYED)}),
-    "reserve": frozenset(
-        {
-            (State.WAITING, State.ACTIVE),
-            (State.PARKED, State.ACTIVE),
-            (State.WAITING, State.PARKED),
-        }
-    ),
-    "promote": frozenset({(State.DELAYED, State.WAITING)}),
-    "reclaim": frozenset({(State.ACTIVE, State.WAITING), (State.ACTIVE, State.CANCELLED)}),
-    "extend": frozenset({(State.ACTIVE, State.ACTIVE)}),
-    "progress": frozenset({(State.ACTIVE, State.ACTIVE)}),
-    "ack": frozenset({(State.ACTIVE, State.COMPLETED)}),
-    "backoff": frozenset({(State.ACTIVE, State.DELAYED), (State.ACTIVE, State.CANCELLED)}),
-    "fail": frozenset({(State.ACTIVE, State.FAILED), (State.ACTIVE, State.CANCELLED)}),
-    "snooze": frozenset(
-        {
-            (State.ACTIVE, State.WAITING),
-            (State.ACTIVE, State.DELAYED),
-            (State.ACTIVE, State.CANCELLED),
-        }
-    ),
-    "cancel": frozenset(
-        {
-            (State.WAITING, State.CANCELLED),
-            (State.DELAYED, State.CANCELLED),
-            (State.PARKED, State.CANCELLED),
-            (State.ACTIVE, State.ACTIVE),
-        }
-    ),
-    "replay": frozenset({(State.FAILED, State.WAITING), (State.CANCELLED, State.WAITING)}),
+    verb: frozenset((before.strip(), after.strip()) for arrow in arrows for before, _, after in [arrow.partition("->")])
+    for verb, arrows in {
+        "enqueue": ["new -> waiting", "new -> delayed", *(f"{state} -> delayed" for state in PENDING_STATES)],
+        "stage": ["new -> staged"],
+        "move": ["staged -> waiting", "staged -> delayed", "staged -> cancelled"],
+        "fire": ["new -> waiting"],
+        "reserve": ["waiting -> active", "waiting -> parked", "parked -> waiting", "waiting -> failed"],
+        "promote": ["delayed -> waiting"],
+        "expire": ["waiting -> failed", "delayed -> failed", "parked -> failed", "staged -> gone"],
+        "reclaim": ["active -> waiting", "active -> failed", "active -> cancelled"],
+        "crash": ["active -> waiting", "active -> failed", "active -> cancelled"],
+        "extend": ["active -> active"],
+        "progress": ["active -> active"],
+        "ack": ["active -> completed"],
+        "backoff": ["active -> delayed", "active -> failed", "active -> cancelled"],
+        "fail": ["active -> failed", "active -> cancelled"],
+        "snooze": ["active -> waiting", "active -> delayed", "active -> failed", "active -> cancelled"],
+        "cancel": [
+            "waiting -> cancelled",
+            "delayed -> cancelled",
+            "parked -> cancelled",
+            "active -> active",
+            "staged -> staged",
+        ],
+        "replay": ["failed -> waiting", "cancelled -> waiting"],
+        "remove": [
+            f"{state} -> gone" for state in ("waiting", "delayed", "parked", "completed", "failed", "cancelled")
+        ],
+        "purge": ["completed -> gone", "failed -> gone", "cancelled -> gone"],
+    }.items()
 }

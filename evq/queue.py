@@ -1,45 +1,74 @@
 """The producer's side: a queue, its tasks, and the jobs in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
 from weakref import WeakKeyDictionary
 
+from evq.alerts import DEFAULT_RULES, AlertHook, AlertRule
 from evq.broker import Broker, Reply
-from evq.errors import JobCancelled, JobFailed, UsageError
+from evq.census import page, position
+from evq.control import Control, listed
+from evq.errors import DuplicateJob, JobCancelled, JobFailed, UsageError
 from evq.events import Event, read_events
-from evq.job import JobError, JobProgress, NewJob, Record, dump_payload
+from evq.job import (
+    JobError,
+    JobOptions,
+    JobProgress,
+    NewJob,
+    Record,
+    check_name,
+    check_seconds,
+    check_whole,
+    known_options,
+)
 from evq.keys import QueueKeys
-from evq.lifecycle import JobStatus
+from evq.lifecycle import JobStatus, State
 from evq.results import Results
 from evq.retry import RetryPolicy
 from evq.settings import check_url, redis_url
-from evq.task import TIMEOUT, Handler, Task
+from evq.task import TIMEOUT, Handler, Isolation, Task
+
+BulkVerb = Callable[[Sequence[str]], Awaitable[list[Reply]]]
 
 
-class Queue:
+class Queue(Control):
     """A named set of jobs on a Redis.
 
     Making one does no I/O. It may be used from any number of event loops; each has connections of its own, which
     `close` closes (or `async with queue:`).
     """
 
-    def __init__(self, name: str, *, redis: str | None = None, lease: float = 30.0, keep: float = 86_400.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        redis: str | None = None,
+        lease: float = 30.0,
+        keep: float = 86_400.0,
+        keep_count: int = 1_000_000,
+        alerts: Sequence[AlertRule] = DEFAULT_RULES,
+    ) -> None:
         """Name a queue; raise `UsageError` if an option cannot be.
 
         *redis* is a `redis://`, `rediss://` or `unix://` URL, by default that of the environment. *lease* (s) is how
-        long a lost worker's jobs stay with it, *keep* (s) how long an ended job can be looked at.
+        long a lost worker's jobs stay with it, *keep* (s) how long an ended job can be looked at, and *keep_count* how
+        many completed, failed and cancelled ones each. *alerts* are the rules that its workers evaluate.
         """
-        if lease < 1:
-            raise UsageError(f"lease={lease}: a lease of less than 1 s would be lost to any delay")
-        if keep < 1:
-            raise UsageError(f"keep={keep}: keep ended jobs for at least 1 s, or nobody can read their results")
+        check_seconds("lease", lease, least=1)  # a shorter one would be lost to any delay
+        check_seconds("keep", keep, least=1)
+        check_whole("keep_count", keep_count, least=1)
+        if len({rule.name for rule in alerts}) < len(alerts):
+            raise UsageError(f"queue {name}: two alert rules have the same name: give each its own")
         self.name = name
         self.url = check_url(redis) if redis else redis_url()
         self.lease_ms = round(lease * 1000)
         self.keep_ms = round(keep * 1000)
+        self.keep_count = keep_count
         self.tasks: dict[str, Task] = {}
+        self.alert_rules = tuple(alerts)
+        self.alert_hooks: list[AlertHook] = []
         self._keys = QueueKeys(name)
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Broker, Results]] = WeakKeyDictionary()
 
@@ -67,7 +96,7 @@ class Queue:
     def _of_this_loop(self) -> tuple[Broker, Results]:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
-            broker = Broker(self.url, self._keys)
+            broker = Broker(self.url, self._keys, keep_ms=self.keep_ms, keep_count=self.keep_count)
             self._loops[loop] = broker, Results(broker)
         return self._loops[loop]
 
@@ -77,7 +106,15 @@ class Queue:
     def task(self, handler: Handler, /) -> Task: ...
     @overload
     def task(
-        self, handler: None = None, /, *, name: str | None = ..., retry: RetryPolicy | None = ..., timeout: float = ...
+        self,
+        handler: None = None,
+        /,
+        *,
+        name: str | None = ...,
+        retry: RetryPolicy | None = ...,
+        timeout: float = ...,
+        isolation: Isolation | None = ...,
+        memory: int | None = ...,
     ) -> Callable[[Handler], Task]: ...
     def task(
         self,
@@ -87,10 +124,14 @@ class Queue:
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout: float = TIMEOUT,
+        isolation: Isolation | None = None,
+        memory: int | None = None,
     ) -> Task | Callable[[Handler], Task]:
         """Register a handler, by default under its own name: a coroutine function, or a plain one for a thread.
 
-        *timeout* (s) bounds one attempt. Raise `UsageError` if the name is taken or an option cannot be.
+        *timeout* (s) bounds one attempt. With *isolation* "process" each attempt runs in a process of its own, where
+        *memory* (bytes of address space) bounds what it takes beyond its imports: for a handler that blocks Python, or
+        is not to be trusted. Raise `UsageError` if the name is taken or an option cannot be.
         """
 
         def register(handler: Handler) -> Task:
@@ -100,84 +141,123 @@ class Queue:
                 handler=handler,
                 retry=retry or RetryPolicy(),
                 timeout=timeout,
+                isolation=isolation,
+                memory=memory,
             )
             if task.name in self.tasks:
                 raise UsageError(f"queue {self.name} has a task {task.name!r} already: give this one another name=")
-            if timeout <= 0:
-                raise UsageError(f"task {task.name}: timeout={timeout}: an attempt needs some time")
             self.tasks[task.name] = task
             return task
 
         return register(handler) if handler else register
 
-    def job(self, task: str, payload: Mapping[str, Any]) -> NewJob:
-        """Make a job of a task by its name; if this program does not have it, the payload need only be JSON."""
+    def job(self, task: str, payload: Mapping[str, Any], **options: Any) -> NewJob:
+        """Make a job of a task by its name, with `JobOptions`.
+
+        If this program does not have the task, the payload need only be JSON.
+        """
         if task in self.tasks:
-            return self.tasks[task].job(**payload)
-        return NewJob(task=task, payload=dump_payload(task, payload))
+            return self.tasks[task].using(**options).job(**payload)
+        return NewJob.make(task, payload, JobOptions(**known_options(options)))
 
     # Jobs
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> "list[Job]":
-        """Enqueue *jobs*: all, or none and an error."""
-        if jobs:
-            await self.broker.enqueue(jobs)
-        return [Job(self, job.id, job.task) for job in jobs]
+        """Enqueue *jobs*: all, or none and an error.
+
+        Return the job that stands for each: with a dedup key it may be an older one. Raise `DuplicateJob` if that was
+        to be rejected; the others are enqueued. Raise `QueueFull` if Redis has no room.
+        """
+        if not jobs:
+            return []
+        standing = await self.broker.enqueue(jobs)
+        for job, (word, job_id) in zip(jobs, standing, strict=True):
+            if word is Reply.DUPLICATE and job.rejects:
+                raise DuplicateJob(job_id)
+        return [Job(self, job_id, job.task) for job, (_, job_id) in zip(jobs, standing, strict=True)]
 
     async def get(self, job_id: str) -> "Job | None":
         """Return a job as it is now, or None if there is none of that id (any more)."""
-        (record,) = await self.broker.get([job_id])
-        return Job(self, job_id, record.task, record) if record else None
+        check_name("id", job_id)
+        return (await self._read([job_id]))[0]
+
+    async def _read(self, job_ids: Sequence[str]) -> "list[Job | None]":
+        records = await self.broker.get(job_ids)
+        return [Job(self, record.id, record.task, record) if record else None for record in records]
+
+    async def jobs(self, state: State | str, *, of: str = "", start: int = 0, count: int = 100) -> "list[Job]":
+        """List a page of the jobs of one state, from the next (or the oldest) on.
+
+        *of* names the group of waiting jobs (by default those of none), or the task of parked ones.
+        """
+        check_whole("start", start, least=0)
+        check_whole("count", count, least=1)
+        ids = await page(self.broker, listed(state), of, start, count)
+        return [job for job in await self._read(ids) if job is not None]
+
+    async def position(self, job_id: str) -> int | None:
+        """Return how many jobs are before this one in its group, or None if it does not wait."""
+        job = await self.get(job_id)
+        return await position(self.broker, job_id, job.record.group) if job else None
+
+    async def log(self, job_id: str) -> list[str]:
+        """Return the last 1,000 lines that a job's handler logged with `ctx.log`."""
+        (lines,) = await self.broker.read([("LRANGE", self.broker.keys.of("log_of", job_id), 0, -1)])
+        return [line.decode() for line in lines]
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """Return how far a job is; None if it never said so, or if it ended more than 1 h ago."""
-        (record,) = await self.broker.get([job_id])
-        return record.progress if record else None
+        job = await self.get(job_id)
+        return job.progress if job else None
 
     async def cancel(self, job_id: str) -> Reply:
         """Cancel a job: `CANCELLED` at once, `REQUESTED` of one that runs, `ENDED` too late, or `NOT_FOUND`."""
-        return await self.broker.cancel(job_id, self.keep_ms)
+        return await self._one("cancel", job_id)
 
     async def replay(self, job_id: str) -> Reply:
-        """Let a failed or cancelled job run again: `OK`, `NOT_ENDED`, `COMPLETED`, or `NOT_FOUND`."""
-        return await self.broker.replay(job_id)
+        """Let a failed or cancelled job run again, without its deadline: `OK`, `NOT_ENDED`, `COMPLETED`, `NOT_FOUND`.
+
+        `DUPLICATE` if another job holds its dedup key.
+        """
+        return await self._one("replay", job_id)
+
+    async def _one(self, verb: str, job_id: str) -> Reply:
+        check_name("id", job_id)
+        return (await self.broker.words(verb, [(job_id,)]))[0]
+
+    async def remove(self, job_id: str) -> Reply:
+        """Delete a job that does not run, with all that is kept of it: `OK`, `ACTIVE`, or `NOT_FOUND`; no hook runs."""
+        return await self._one("remove", job_id)
 
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the public name
         """Wait for a job's result; see `Job.result`."""
+        check_name("id", job_id)
         _, results = self._of_this_loop()
         try:
             async with asyncio.timeout(timeout):
-                await results.wait(job_id)
+                record = await results.wait(job_id)
         except TimeoutError:
             raise TimeoutError(f"job {job_id} has not ended within {timeout} s") from None
-        job = await self.get(job_id)
-        if job is None:
+        if record is None:
             raise UsageError(f"queue {self.name} has no job {job_id}: it never had, or its record has expired")
-        if job.status is JobStatus.CANCELLED:
+        if record.status is JobStatus.CANCELLED:
             raise JobCancelled(job_id)
-        if job.status is JobStatus.FAILED:
-            error = job.error or JobError("Unknown", "", "")
+        if record.status is JobStatus.FAILED:
+            error = record.error or JobError("Unknown", "", "")
             raise JobFailed(job_id, error.type, error.message, error.traceback)
-        return job.record.result
+        return record.result
 
-    def events(self, after: str | None = None) -> AsyncIterator[Event]:
-        """Iterate over the queue's events as they come, or from the one after the id *after*.
+    def events(self, from_id: str | None = None) -> AsyncIterator[Event]:
+        """Iterate over the queue's events as they come, or from the one after the id *from_id*.
 
-        An event is a hint that jobs have changed: look at them with `get`. It reconnects by itself, for ever.
+        An event is a hint that jobs have changed: look at them with `get`. It reconnects by itself, for ever; where
+        events were missed, one of the name "gap" says so.
         """
-        return read_events(self.broker, after)
-
-    async def counts(self) -> dict[str, int]:
-        """Count the jobs that are waiting, delayed, parked, active; and, since the beginning, those that ended."""
-        return await self.broker.counts()
-
-    async def workers(self) -> list[str]:
-        """Name the workers that are alive."""
-        return await self.broker.workers()
+        return read_events(self.broker, from_id)
 
     async def ping(self) -> None:
         """Raise `QueueUnavailable` if Redis cannot be reached."""
-        await self.broker.ping()
+        await self.broker.read([("PING",)])
 
 
 @dataclass(slots=True)
@@ -226,7 +306,7 @@ class Job:
         return self
 
     async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the public name
-        """Wait for the job's result, at most *timeout* s.
+        """Wait for the job's result, at most *timeout* s; an outage of Redis is waited out.
 
         Raise `JobFailed` or `JobCancelled` if there is none, `TimeoutError` if it takes longer.
         """

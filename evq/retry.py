@@ -1,16 +1,17 @@
 """When to try a failed job again, and after how long: pure functions over an error and a number of attempts."""
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evq.errors import NetworkError, QueueFull, QueueUnavailable, TaskError, TemporaryError, UsageError
-
-Backoff = Literal["fixed", "exponential"]
+from evq.errors import NetworkError, QueueFull, QueueUnavailable, Retry, TaskError, TemporaryError, UsageError
 
 NETWORK_DELAY = 5.0
 """The base delay after a `NetworkError`, s."""
+LONGEST = 365 * 86_400.0
+"""No delay is longer than this, whatever was asked for, s."""
 MOST_DOUBLINGS = 64
 """Beyond any `max_delay`, and within what a float can hold."""
 
@@ -19,16 +20,16 @@ MOST_DOUBLINGS = 64
 class RetryPolicy:
     """How often a task is tried, and how long it waits in between.
 
-    Three kinds of failure are tried again: a `TemporaryError` with the policy's own `delay` as base, a `NetworkError`
-    from 5 s, and what counts as the latter: Python's connection and timeout errors, and a queue that cannot be reached
-    or is full. Every other error ends the job.
+    Four kinds of failure are tried again: a `Retry` when it says, a `TemporaryError` with the policy's own `delay` as
+    base, a `NetworkError` from 5 s, and what counts as the latter: Python's connection and timeout errors, and a queue
+    that cannot be reached or is full. Every other error ends the job.
     `on` adds to these, or takes away: it maps an error class to its base delay in seconds, or to None for "never".
-    The class nearest to the error's own decides.
+    The class nearest to the error's own decides; a group of errors is tried again if each of them would be.
     """
 
     attempts: int = 3
     """How often a job is run at the most, the first time included."""
-    backoff: Backoff = "exponential"
+    backoff: Literal["fixed", "exponential"] = "exponential"
     """`exponential` doubles the base delay with each attempt, `fixed` keeps it."""
     delay: float = 2.0
     """The base delay, s."""
@@ -40,17 +41,19 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, by name."""
-        if self.attempts < 1:
-            raise UsageError(f"attempts={self.attempts}: a job is run at least once")
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise UsageError(f"attempts={self.attempts!r}: use a whole number; a job is run at least once")
         if self.backoff not in ("fixed", "exponential"):
             raise UsageError(f"backoff={self.backoff!r}: use 'fixed' or 'exponential'")
-        for name in ("delay", "max_delay", "jitter"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name}={getattr(self, name)}: a delay cannot be negative")
+        delays = {name: getattr(self, name) for name in ("delay", "max_delay", "jitter")}
+        for name, delay in (delays | {f"on {kind.__name__}": delay for kind, delay in self.on.items()}).items():
+            if delay is not None and not (isinstance(delay, int | float) and 0 <= delay < math.inf):
+                raise UsageError(f"{name}={delay!r}: a delay is a number of seconds, and cannot be negative")
 
     def base_delay(self, error: BaseException) -> float | None:
         """Return the base delay after *error*, s, or None if it is never retried."""
         table: dict[type[BaseException], float | None] = {
+            Retry: 0.0,
             TemporaryError: self.delay,
             NetworkError: NETWORK_DELAY,
             ConnectionError: NETWORK_DELAY,
@@ -67,12 +70,16 @@ class RetryPolicy:
         """Return how long to wait after failed *attempt* (1, 2, ...), s, or None if the job has failed for good.
 
         That is base x 2^(attempt - 1), at most `max_delay`, plus up to `jitter` of it; never less than what the error
-        asked for as `retry_after`.
+        asked for as `retry_after`. After a group of errors it is the longest of their delays.
         """
+        if isinstance(error, BaseExceptionGroup):
+            delays = [self.next_delay(each, attempt, uniform=uniform) for each in error.exceptions]
+            known = [delay for delay in delays if delay is not None]
+            return max(known) if known == delays else None
         base = self.base_delay(error)
         if base is None or attempt >= self.attempts:
             return None
         growth = 2.0 ** min(attempt - 1, MOST_DOUBLINGS) if self.backoff == "exponential" else 1.0
         delay = min(base * growth, self.max_delay)
         asked = error.retry_after if isinstance(error, TaskError) else None
-        return max(delay, asked or 0.0) * (1 + uniform(0.0, self.jitter))
+        return min(max(delay, asked or 0.0) * (1 + uniform(0.0, self.jitter)), LONGEST)

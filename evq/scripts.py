@@ -82,6 +82,10 @@ class Script:
     body: bytes
     sha: str
 
+    @property
+    def arguments_by_name(self) -> frozenset[str]:
+        return frozenset(name for name, _ in self.header.argv)
+
     def arguments(self, keys: QueueKeys, each: Iterable[Sequence[Argument]] = (), **argv: Argument) -> list[Argument]:
         """Order a call's arguments as EVALSHA wants them: the number of keys, the keys, ARGV, then EACH."""
         names = [name for name, _ in self.header.argv]

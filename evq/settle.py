@@ -1,42 +1,31 @@
-"""Say what came of jobs to Redis: one call a kind of outcome."""
+"""Say what came of jobs to Redis: a call for each kind of outcome."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
-from evq.broker import Broker, Call
-from evq.executor import Completed, Failed, Outcome, Retry, Snoozed
+from evq.broker import BULK, Broker, Call
+from evq.executor import Backoff, Completed, Crashed, Failed, Outcome, Snoozed
 from evq.job import ReservedJob
 
 
-def settle_calls(
-    broker: Broker, keep_ms: int, outcomes: Sequence[tuple[ReservedJob, Outcome]]
-) -> list[tuple[list[str], Call]]:
+def settle_calls(broker: Broker, outcomes: Sequence[tuple[ReservedJob, Outcome]]) -> list[tuple[list[str], Call]]:
     """Prepare the calls that settle jobs, each beside the ids of its jobs."""
-    acks: list[tuple[str, int, bytes]] = []
-    fails: list[tuple[str, int, bytes]] = []
-    backoffs: list[tuple[str, int, int, bytes]] = []
-    snoozes: list[tuple[str, int, int]] = []
+    jobs: defaultdict[str, list[Any]] = defaultdict(list)
     for job, outcome in outcomes:
         match outcome:
             case Completed(result):
-                acks.append((job.id, job.fence, result))
+                jobs["ack"].append((job.id, job.fence, result))
             case Failed(error):
-                fails.append((job.id, job.fence, error.dump()))
-            case Retry(delay_ms, error):
-                backoffs.append((job.id, job.fence, delay_ms, error.dump()))
-            case Snoozed():
-                snoozes.append((job.id, job.fence, 0))
-    calls = []
-    if acks:
-        calls.append((_ids(acks), broker.ack_call(keep_ms, acks)))
-    if fails:
-        calls.append((_ids(fails), broker.fail_call(keep_ms, fails)))
-    if backoffs:
-        calls.append((_ids(backoffs), broker.backoff_call(keep_ms, backoffs)))
-    if snoozes:
-        calls.append((_ids(snoozes), broker.snooze_call(keep_ms, snoozes)))
-    return calls
-
-
-def _ids(items: Iterable[tuple[Any, ...]]) -> list[str]:
-    return [item[0] for item in items]
+                jobs["fail"].append((job.id, job.fence, error.dump()))
+            case Backoff(delay_ms, error):
+                jobs["backoff"].append((job.id, job.fence, delay_ms, error.dump()))
+            case Snoozed(delay_ms):
+                jobs["snooze"].append((job.id, job.fence, delay_ms))
+            case Crashed():
+                jobs["crash"].append((job.id, job.fence))
+    return [
+        ([job_id for job_id, *_ in some], broker.call(verb, some))
+        for verb, all_of_it in jobs.items()
+        for some in (all_of_it[i : i + BULK] for i in range(0, len(all_of_it), BULK))
+    ]

@@ -1,16 +1,14 @@
 """Tasks: handlers under a name, and the jobs made of them."""
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from evq.context import Context, SyncContext
 from evq.errors import PayloadError, UsageError
-from evq.ids import new_id
-from evq.job import PRIORITY, NewJob, dump_payload
-from evq.lifecycle import JobStatus
+from evq.job import JobOptions, NewJob, known_options
 from evq.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -18,31 +16,10 @@ if TYPE_CHECKING:
 
 Handler = Callable[..., Any]
 Hook = Callable[["Job"], Awaitable[None]]
+Isolation = Literal["process"]
 
 TIMEOUT = 3600.0
 """How long an attempt may take unless told otherwise, s."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOptions:
-    """When and how urgently a job is run."""
-
-    delay: float = 0.0
-    """s from now."""
-    at: datetime | None = None
-    """Not before this moment; it must have a time zone."""
-    priority: int = PRIORITY
-    """0 to 4095, lower first."""
-    id: str | None = None
-    """An id made by `evq.ids.new_id()`: enqueuing it twice makes one job."""
-
-    def at_ms(self) -> int:
-        """Return `at` in ms since the epoch, or 0."""
-        if self.at is None:
-            return 0
-        if self.at.tzinfo is None:
-            raise UsageError(f"at={self.at}: a moment needs a time zone, such as datetime.now(UTC)")
-        return round(self.at.timestamp() * 1000)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +31,10 @@ class Task:
     handler: Handler
     retry: RetryPolicy
     timeout: float
-    hooks: dict[JobStatus, Hook] = field(default_factory=dict)
+    isolation: Isolation | None = None
+    memory: int | None = None
+    hooks: dict[str, Hook] = field(default_factory=dict)
+    """By event: completed, failed, cancelled, retried."""
     options: JobOptions = field(default_factory=JobOptions)
     signature: inspect.Signature = field(init=False)
     """That of the payload: without the context."""
@@ -62,7 +42,17 @@ class Task:
     is_async: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read the handler's signature; raise `UsageError` if a payload cannot be passed to it by name."""
+        """Read the handler's signature; raise `UsageError` if an option, or passing a payload to it, is impossible."""
+        if not (isinstance(self.timeout, int | float) and 0 < self.timeout < math.inf):
+            raise UsageError(
+                f"task {self.name}: timeout={self.timeout!r}: an attempt needs some seconds, and not for ever"
+            )
+        if self.isolation not in (None, "process"):
+            raise UsageError(f"task {self.name}: isolation={self.isolation!r}: use 'process', or leave it out")
+        if self.memory is not None and not (isinstance(self.memory, int) and self.memory > 0 and self.isolation):
+            raise UsageError(
+                f"task {self.name}: memory={self.memory!r}: use some bytes, along with isolation='process'"
+            )
         signature = inspect.signature(self.handler)
         parameters = list(signature.parameters.values())
         contexts = [p.name for p in parameters if p.name == "ctx" or _is_context(p.annotation)]
@@ -78,27 +68,18 @@ class Task:
 
     def using(self, **options: Any) -> "Task":
         """Return this task with other `JobOptions`: `send.using(delay=10).enqueue(to=...)`."""
-        known = [field.name for field in fields(JobOptions)]
-        if unknown := set(options).difference(known):
-            raise UsageError(f"task {self.name} has no option {unknown.pop()!r}: use {', '.join(known)}")
-        return replace(self, options=replace(self.options, **options))
+        return replace(self, options=replace(self.options, **known_options(options)))
 
     def job(self, **payload: Any) -> NewJob:
         """Make a job of this task, to be enqueued with others; raise `PayloadError` if the payload does not fit."""
         self.bind(payload)
-        options = self.options
-        return NewJob(
-            id=options.id or new_id(),
-            task=self.name,
-            payload=dump_payload(self.name, payload),
-            priority=options.priority,
-            delay_ms=round(options.delay * 1000),
-            at_ms=options.at_ms(),
-            hooked=bool(self.hooks),
-        )
+        return NewJob.make(self.name, payload, self.options, self.hooks)
 
     async def enqueue(self, **payload: Any) -> "Job":
-        """Enqueue a job of this task; raise `PayloadError` if the payload does not fit its handler."""
+        """Enqueue a job of this task; raise `PayloadError` if the payload does not fit its handler.
+
+        Raise `DuplicateJob` if its dedup key is held and it was to be rejected.
+        """
         return (await self.queue.enqueue_many([self.job(**payload)]))[0]
 
     def bind(self, payload: Mapping[str, Any]) -> None:
@@ -108,21 +89,25 @@ class Task:
         except TypeError as error:
             raise PayloadError(f"task {self.name}{self.signature}: {error}") from error
 
-    # Hooks run at least once after a job has ended so, whatever crashes in between: let them bear a second time.
+    # Hooks run at least once after the event, whatever crashes in between: let them bear a second time. They are given
+    # the job as it is then, which after a retry may be anything.
 
     def on_completed(self, hook: Hook) -> Hook:
-        return self._on(JobStatus.COMPLETED, hook)
+        return self._on("completed", hook)
 
     def on_failed(self, hook: Hook) -> Hook:
-        return self._on(JobStatus.FAILED, hook)
+        return self._on("failed", hook)
 
     def on_cancelled(self, hook: Hook) -> Hook:
-        return self._on(JobStatus.CANCELLED, hook)
+        return self._on("cancelled", hook)
 
-    def _on(self, end: JobStatus, hook: Hook) -> Hook:
-        if end in self.hooks:
-            raise UsageError(f"task {self.name} has a hook for {end} already")
-        self.hooks[end] = hook
+    def on_retried(self, hook: Hook) -> Hook:
+        return self._on("retried", hook)
+
+    def _on(self, event: str, hook: Hook) -> Hook:
+        if event in self.hooks:
+            raise UsageError(f"task {self.name} has a hook for {event} already")
+        self.hooks[event] = hook
         return hook
 
 

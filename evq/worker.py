@@ -1,8 +1,8 @@
 """A worker: reserves jobs, runs them, settles them.
 
 One loop exchanges with Redis: what has been settled goes there, and new jobs come back in the same round trip. When
-there is nothing to do it sleeps in a blocking pop. The heart beats in a thread of its own, so that a busy loop loses no
-lease; hooks of ended jobs are run beside the jobs.
+there is nothing to do it sleeps in a blocking pop. The heart beats in a process of its own, so that a busy loop loses
+no lease; hooks of ended jobs are run beside the jobs.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from evq.broker import BULK, Call, Reply, Reserved
 from evq.context import Context, SyncContext
 from evq.errors import (
     AttemptTimeout,
+    DeadlineExceeded,
     EvqError,
     JobCancelled,
     LeaseLost,
@@ -29,20 +30,24 @@ from evq.errors import (
     UsageError,
     WorkerStopped,
 )
-from evq.executor import Outcome, Snoozed, execute
+from evq.executor import Outcome, Snoozed
 from evq.heartbeat import Heartbeat
 from evq.hooks import Hooks
+from evq.isolation import check_isolation, isolates, run_attempt
 from evq.job import JobProgress, ReservedJob
 from evq.queue import Queue
 from evq.settle import settle_calls
 from evq.task import Task
+from evq.upkeep import Upkeep
 
 log = logging.getLogger("evq.worker")
 
 SLEEP_MS = 5_000
 """The longest sleep of an idle worker, so that a lost wake token costs no more than this, ms."""
-PATIENCE = 10.0
-"""How long an interrupted handler has to end before it is left behind, s."""
+LOG_LINES = 1_000
+"""A job's log keeps the last of them."""
+PATIENCE = 3.0
+"""How long an interrupted handler has to end, once the worker does, before it is left behind, s."""
 OVERDUE = 5.0
 """How long past its timeout an attempt keeps its lease, s: one that does not stop even then is taken for lost."""
 
@@ -53,8 +58,6 @@ class Running:
 
     job: ReservedJob
     context: Context | SyncContext
-    deadline: float
-    """When the attempt has taken too long, by the monotonic clock."""
     task: asyncio.Task[None] | None = None
 
     def interrupt(self, reason: EvqError) -> None:
@@ -77,6 +80,7 @@ class Worker:
             raise UsageError(f"concurrency={concurrency}: a worker runs at least one job at a time")
         if not queue.tasks:
             raise UsageError(f"queue {queue.name} has no tasks: import the modules that define them first")
+        check_isolation(queue)
         self.queue = queue
         self.concurrency = concurrency
         self.grace = grace
@@ -99,18 +103,20 @@ class Worker:
         """Run jobs until stopped; with *burst*, until no job waits and none is running here."""
         self._loop = asyncio.get_running_loop()
         self._limiter = anyio.CapacityLimiter(self.concurrency)
+        self._tasks = [(name, int(isolates(task))) for name, task in self.queue.tasks.items()]
         self._burst = burst
         log.info("worker started", extra={"worker": self.id, "queue": self.queue.name})
-        hooks = Hooks(self.queue)
-        heartbeat = Heartbeat(self.id, self.queue, leases=self._leases, on_word=self._on_word)
-        with heartbeat.beating():
+        hooks, upkeep = Hooks(self.queue), Upkeep(self.queue)
+        async with Heartbeat(self.id, self.queue, self.concurrency, self._on_word).beating() as self._leases:
             async with anyio.create_task_group() as group:
                 group.start_soon(hooks.run)
+                group.start_soon(upkeep.run)
                 try:
                     await self._serve(hooks)
                 finally:
                     await self._abandon()
                 hooks.stop()
+                upkeep.stop()
             if burst:
                 await hooks.drain()
         log.info("worker stopped", extra={"worker": self.id, "queue": self.queue.name})
@@ -127,13 +133,7 @@ class Worker:
             loop.call_later(self.grace, self._interrupt_all)
             loop.call_later(self.grace + PATIENCE, self._give_up)
 
-    # For the heartbeat
-
-    def _leases(self) -> list[tuple[str, int]]:
-        """List the leases to be extended: of all jobs but those that should have ended long ago."""
-        now = time.monotonic()
-        # A copy, since the heart has a thread of its own.
-        return [(r.job.id, r.job.fence) for r in list(self._running.values()) if now < r.deadline + OVERDUE]
+    # From the heart
 
     def _on_word(self, job_id: str, fence: int, word: Reply) -> None:
         running = self._running.get((job_id, fence))
@@ -155,7 +155,7 @@ class Worker:
                 leaving = self._stopping or (self._burst and not self._running)
                 if leaving and self._sleeper is not None:
                     with contextlib.suppress(QueueFull):  # it wakes by itself in a few seconds
-                        await self.queue.broker.rouse(self.id)  # for its last look
+                        await self.queue.broker.tell(self.id, "stop")  # for its last look
             except QueueUnavailable as error:
                 await self._wait_out(error)
                 continue
@@ -168,7 +168,7 @@ class Worker:
                 self._sleep_if_idle()
             await self._changed.wait()
         log.error(
-            "the worker ends without its jobs, which are run again when their leases run out",
+            "the worker leaves handlers behind that do not end, and hands their jobs back",
             extra={"worker": self.id, "running": len(self._running), "unsettled": len(self._unsettled)},
         )
 
@@ -179,9 +179,9 @@ class Worker:
 
     async def _exchange(self) -> None:
         """Settle what has been run, and reserve as much as there is room for, in one round trip."""
-        broker, keep_ms = self.queue.broker, self.queue.keep_ms
-        outcomes, self._unsettled = self._unsettled, []
-        calls = settle_calls(broker, keep_ms, outcomes)
+        broker, outcomes = self.queue.broker, self._unsettled
+        self._unsettled = []
+        calls = settle_calls(broker, outcomes)
         # A burst ends with a look for jobs that the last ones may have enqueued.
         room = self._room() if self._more or (self._burst and calls) else 0
         if not calls and not room:
@@ -192,6 +192,8 @@ class Worker:
             self._unsettled[:0] = outcomes
             raise
         self._note_reachable()
+        for job, _ in outcomes:
+            self._leases.release(job.id, job.fence)
         for (job_ids, _), replies in zip(calls, words, strict=True):
             for job_id, word in zip(job_ids, replies, strict=True):
                 if word is Reply.STALE:
@@ -200,8 +202,7 @@ class Worker:
             self._take(reserved, room)
 
     def _reserve(self, count: int) -> Call:
-        queue = self.queue
-        return queue.broker.reserve_call(self.id, count, queue.lease_ms, queue.keep_ms, queue.tasks)
+        return self.queue.broker.call("reserve", self._tasks, worker=self.id, count=count, lease_ms=self.queue.lease_ms)
 
     def _take(self, reserved: Reserved, asked: int) -> None:
         if reserved.parked:
@@ -261,26 +262,33 @@ class Worker:
     def _start_job(self, job: ReservedJob) -> None:
         task = self.queue.tasks[job.task]
 
-        async def report(progress: JobProgress) -> None:
+        async def report(what: JobProgress | str) -> None:
+            broker = self.queue.broker
             try:
-                word = await self.queue.broker.progress(job.id, job.fence, progress)
+                if isinstance(what, str):
+                    word = await broker.word("log", id=job.id, fence=job.fence, line=what, most=LOG_LINES)
+                else:
+                    word = await broker.word("progress", id=job.id, fence=job.fence, progress=what.dump())
             except QueueUnavailable:
-                return  # progress is for onlookers: the job goes on, and the worker's loop reports the outage
+                return  # both are for onlookers: the job goes on, and the worker's loop reports the outage
             if word is Reply.STALE:
                 raise LeaseLost(job.id)
 
         context = (Context if task.is_async else SyncContext)(job, report)
-        running = Running(job, context, deadline=time.monotonic() + task.timeout)
+        running = Running(job, context)
+        seconds, too_long = _time_limit(task, job)
+        timer = self._loop.call_later(seconds, running.interrupt, too_long)
+        self._leases.hold(job.id, job.fence, time.monotonic() + seconds + OVERDUE)
         self._running[job.id, job.fence] = running
-        running.task = self._loop.create_task(self._run_job(task, running))
+        running.task = self._loop.create_task(self._run_job(task, running, timer))
 
-    async def _run_job(self, task: Task, running: Running) -> None:
+    async def _run_job(self, task: Task, running: Running, timer: asyncio.TimerHandle) -> None:
         job = running.job
-        too_long = AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")
-        timer = self._loop.call_later(task.timeout, running.interrupt, too_long)
         try:
-            outcome = await execute(task, job, running.context, self._limiter)
-            if outcome is not None:
+            outcome = await run_attempt(task, job, running.context, self._limiter)
+            if outcome is None:
+                self._leases.release(job.id, job.fence)
+            else:
                 self._unsettled.append((job, outcome))
         finally:
             timer.cancel()
@@ -308,5 +316,15 @@ class Worker:
         with anyio.CancelScope(shield=True):
             if tasks:
                 await asyncio.wait(tasks, timeout=0 if self._given_up else PATIENCE)
+            # What a handler does that was left behind is harmless: its job gets a new fence.
+            self._unsettled += [(running.job, Snoozed()) for running in self._running.values()]
             with contextlib.suppress(QueueUnavailable):
                 await self._exchange()
+
+
+def _time_limit(task: Task, job: ReservedJob) -> tuple[float, EvqError]:
+    """Return how long an attempt may take, s, and why it must end then."""
+    left = task.timeout if job.left_ms is None else job.left_ms / 1000
+    if left < task.timeout:
+        return left, DeadlineExceeded("the job has not ended within its deadline")
+    return task.timeout, AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")

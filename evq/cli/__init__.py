@@ -40,5 +40,7 @@ def main() -> None:
     if failure is not None:
         while isinstance(failure, BaseExceptionGroup):
             failure = failure.exceptions[0]
-        click.echo(f"evq: {failure}", err=True)
+        from evq.cli.output import plain  # noqa: PLC0415 - not at every start
+
+        click.echo(f"evq: {plain(str(failure))}", err=True)
         sys.exit(1)

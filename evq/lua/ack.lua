@@ -2,30 +2,29 @@
 
   Success that comes here first wins over a cancel that was only requested.
 
-  KEYS     job_of
-  ARGV     keep_ms  int  how long an ended job is kept
-  EACH     id       str
-           fence    int
-           result   str  JSON
+  ARGV     keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
+  EACH     id          str
+           fence       int
+           result      str  JSON
   RETURNS  a word a job: OK, REPEATED, STALE
   STATE    active -> completed
 ]]
 -- @include now
 -- @include check_lease
+-- @include leave_active
 -- @include end_job
--- @include emit
-local time = now()
-local words, ended_now = {}, {}
-
+-- @include finish
+-- @include tally
+local time, words = now(), {}
 for id, fence, result in each() do
-  local word = check_lease(id, fence)
-  if word == "OK" then
-    end_job(id, "completed", time, keep_ms)
-    redis.call("HSET", job_of .. id, "result", result, "settled", fence)
-    ended_now[#ended_now + 1] = id
+  local word, job = check_lease(id, fence)
+  if job then
+    leave_active(id, job)
+    end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+    tally_time("work", time - job.started)
   end
   words[#words + 1] = word
 end
-
-emit("completed", ended_now)
+finish(time, keep_ms, keep_count)
 return words

@@ -1,45 +1,55 @@
 --[[ backoff: let jobs be tried again after a delay, provided the caller still holds their leases.
 
-  The delay is the client's: Redis seeds Lua's random numbers the same way each time, so there is no jitter in here.
+  The delay is the client's: Redis seeds Lua's random numbers the same way each time, so there is no jitter in here. One
+  that would go beyond the job's deadline ends it.
 
-  KEYS     job_of active delayed
-  ARGV     keep_ms   int  how long an ended job is kept
-  EACH     id        str
-           fence     int
-           delay_ms  int
-           error     str  JSON
+  KEYS     job_of delayed ended
+  ARGV     keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
+  EACH     id          str
+           fence       int
+           delay_ms    int
+           error       str  JSON
   RETURNS  a word a job: OK, REPEATED, STALE
-  STATE    active -> delayed, active -> cancelled
+  STATE    active -> delayed, active -> failed, active -> cancelled
 ]]
 -- @include now
 -- @include check_lease
+-- @include leave_active
+-- @include lateness
 -- @include end_job
+-- @include finish
+-- @include tally
 -- @include wake_workers
 -- @include emit
-local time = now()
-local words, retried, cancelled_now = {}, {}, {}
-
+local time, words, retried = now(), {}, {}
 for id, fence, delay_ms, error in each() do
-  local word, key = check_lease(id, fence), job_of .. id
-  if word == "OK" then
-    if redis.call("HEXISTS", key, "cancel") == 1 then
-      end_job(id, "cancelled", time, keep_ms)
-      cancelled_now[#cancelled_now + 1] = id
+  local word, job = check_lease(id, fence)
+  if job then
+    local key, due = job_of .. id, time + delay_ms
+    leave_active(id, job)
+    redis.call("HSET", key, "failures", job.failures + 1)
+    tally_time("work", time - job.started)
+    if job.cancel then
+      end_job(id, job, "cancelled", time, keep_ms, "error", error, "settled", fence)
+    elseif lateness(job, due) then
+      end_job(id, job, "failed", time, keep_ms, "error", error, "settled", fence)
     else
-      redis.call("ZREM", active, id)
-      redis.call("ZADD", delayed, time + delay_ms, id)
-      redis.call("HSET", key, "state", "delayed", "due", time + delay_ms)
-      redis.call("HINCRBY", key, "seq", 1)
+      redis.call("ZADD", delayed, due, id)
+      redis.call("HSET", key, "state", "delayed", "due", due, "seq", job.seq + 1, "error", error, "settled", fence)
       retried[#retried + 1] = id
+      if has_hook(job.task, "retried") then
+        redis.call("ZADD", ended, 0, id .. ":" .. job.failures + 1)
+      end
     end
-    redis.call("HINCRBY", key, "failures", 1)
-    redis.call("HSET", key, "error", error, "settled", fence)
   end
   words[#words + 1] = word
 end
 
--- A sleeper must learn of the new due time.
-wake_workers(math.min(#retried, 1))
+if #retried > 0 then
+  tally("retried", #retried)
+  wake_workers(1) -- a sleeper must learn of the new due time
+end
 emit("retried", retried)
-emit("cancelled", cancelled_now)
+finish(time, keep_ms, keep_count)
 return words

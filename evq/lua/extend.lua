@@ -1,30 +1,41 @@
---[[ extend: one heartbeat of a worker: it is alive, and its leases run on.
+--[[ extend: one heartbeat of a worker: it is alive, says how it is, and its leases run on.
 
-  KEYS     job_of active workers
-  ARGV     worker    str
-           lease_ms  int
-  EACH     id        str
-           fence     int
+  KEYS     active workers worker_of metrics_of
+  ARGV     worker       str
+           lease_ms     int
+           info         str  JSON
+           busy_ms      int  how long its places have been taken, since the last heartbeat
+           capacity_ms  int  how long they have been there
+           cpu_ms       int  processor time of its process
+           rss          int  bytes
+  EACH     id           str
+           fence        int
   RETURNS  a word a job: OK, CANCEL (somebody asked for it), REPEATED, STALE
   STATE    active -> active
 ]]
 -- @include now
 -- @include check_lease
-local time = now()
-local words = {}
+-- @include tally
+local time, words = now(), {}
 
 -- A removal first, so that a full Redis lets hearts beat.
 redis.call("ZREMRANGEBYSCORE", workers, "-inf", time)
 redis.call("ZADD", workers, time + lease_ms, worker)
+redis.call("SET", worker_of .. worker, info, "PX", lease_ms)
 
 for id, fence in each() do
-  local word = check_lease(id, fence)
-  if word == "OK" then
+  local word, job = check_lease(id, fence)
+  if job then
     redis.call("ZADD", active, "XX", time + lease_ms, id)
-    if redis.call("HEXISTS", job_of .. id, "cancel") == 1 then
-      word = "CANCEL"
-    end
+    word = job.cancel and "CANCEL" or word
   end
   words[#words + 1] = word
 end
+
+tally("busy_ms", busy_ms)
+tally("capacity_ms", capacity_ms)
+tally("cpu_ms", cpu_ms)
+local minute = metrics_of .. math.floor(time / 60000)
+tally("rss", math.max(0, rss - tonumber(redis.call("HGET", minute, "rss") or 0))) -- the greatest of the minute
+write_tally(time)
 return words

@@ -9,11 +9,11 @@
 ]]
 -- @include check_lease
 -- @include emit
-local word = check_lease(id, fence)
-if word == "OK" then
+local word, job = check_lease(id, fence)
+if job then
   redis.call("DEL", progress_of .. id) -- a removal first, so that a full Redis lets jobs go on
   redis.call("SET", progress_of .. id, progress)
-  local seq = redis.call("HINCRBY", job_of .. id, "seq", 1)
-  emit("progress", { id }, "seq", seq, "progress", progress)
+  redis.call("HSET", job_of .. id, "seq", job.seq + 1)
+  emit("progress", { id }, "seq", job.seq + 1, "progress", progress)
 end
 return word

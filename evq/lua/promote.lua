@@ -1,7 +1,7 @@
 --[[ promote: let delayed jobs wait for a worker once their time has come.
 
   ARGV     limit  int
-  RETURNS  ms until the next job is due or the next lease runs out, or -1
+  RETURNS  ms until something falls due, or -1
   STATE    delayed -> waiting
 ]]
 -- @include now

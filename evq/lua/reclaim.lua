@@ -1,13 +1,17 @@
 --[[ reclaim: take back jobs whose lease ran out.
 
-  ARGV     limit    int
-           keep_ms  int  how long an ended job is kept
+  ARGV     limit       int
+           keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
   RETURNS  how many
-  STATE    active -> waiting, active -> cancelled
+  STATE    active -> waiting, active -> failed, active -> cancelled
 ]]
 -- @include now
 -- @include reclaim_expired
+-- @include finish
 -- @include wake_workers
-local count = reclaim_expired(now(), limit, keep_ms)
+local time = now()
+local count = reclaim_expired(time, limit, keep_ms)
 wake_workers(count)
+finish(time, keep_ms, keep_count)
 return count

@@ -1,83 +1,98 @@
---[[ reserve: lease jobs to a worker, the most urgent first, oldest first among equals.
+--[[ reserve: lease jobs to a worker: groups take turns; within one the most urgent first, oldest first among equals.
 
   A job of a task that the worker does not know is parked, until a worker comes that knows it.
 
-  KEYS     job_of waiting active parked_of parked_tasks progress_of
-  ARGV     worker    str
-           count     int  at most so many
-           lease_ms  int
-           keep_ms   int  how long an ended job is kept
-  EACH     task      str  known to the worker
-  RETURNS  {wait_ms, parked ids, their tasks, job, ...}; wait_ms is 0 if more is waiting, else as `next_due` says;
-           a job is {id, task, payload, fence, failures, created, progress or false}
-  STATE    waiting -> active, parked -> active, waiting -> parked
+  KEYS     waiting waiting_of groups group_of throttled limits active parked_tasks marked deadlines
+  ARGV     worker      str
+           count       int  at most so many
+           lease_ms    int
+           keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
+  EACH     task        str  known to the worker
+           isolates    int  1 if the worker can run it in a process of its own
+  RETURNS  {wait_ms, parked ids, their tasks, job, ...}; wait_ms is 0 if more can start now, else as `next_due` says;
+           a job is {id, task, payload, fence, failures, created, progress or false, ms to its deadline or -1, isolated}
+  STATE    waiting -> active, waiting -> parked, parked -> waiting, waiting -> failed
 ]]
 -- @include now
 -- @include reclaim_expired
 -- @include promote_due
+-- @include expire_due
+-- @include move_marked
 -- @include next_due
+-- @include allowance
+-- @include next_group
+-- @include lease_job
+-- @include unpark
+-- @include tally
+-- @include finish
 -- @include wake_workers
 -- @include emit
-local time = now()
+local time, known = now(), {}
+for task, isolates in each() do
+  known[task] = isolates
+end
 reclaim_expired(time, 8, keep_ms)
 promote_due(time, 128)
-
-local known, jobs, leased, parked, strange = {}, {}, {}, {}, {}
-for task in each() do
-  known[task] = true
+-- What few queues have costs the others one question.
+local rest
+if redis.call("EXISTS", marked, deadlines, parked_tasks) > 0 then
+  rest = move_marked(time, 64, keep_ms) == 64
+  expire_due(time, 8, keep_ms)
+  rest = unpark(known, 64) or rest
 end
 
-local function lease(id, task, payload)
-  local key = job_of .. id
-  local fence = redis.call("HINCRBY", key, "fence", 1)
-  local failures, created, seq = unpack(redis.call("HMGET", key, "failures", "created", "seq"))
-  redis.call("ZADD", active, time + lease_ms, id)
-  redis.call("HSET", key, "state", "active", "worker", worker, "started", time, "seq", (tonumber(seq) or 0) + 1)
-  local progress = fence > 1 and redis.call("GET", progress_of .. id)
-  jobs[#jobs + 1] = { id, task, payload, fence, tonumber(failures) or 0, tonumber(created), progress }
-  leased[#leased + 1] = id
-end
-
-local function park(id, task, score)
-  redis.call("ZADD", parked_of .. task, score, id)
-  redis.call("SADD", parked_tasks, task)
-  redis.call("HSET", job_of .. id, "state", "parked")
-  redis.call("HINCRBY", job_of .. id, "seq", 1)
-  parked[#parked + 1] = id
-  strange[#strange + 1] = task
-end
-
-local function take(popped)
+local function lease_all(popped)
+  local before = #leased
   for i = 1, #popped, 2 do
-    local id, score = popped[i], popped[i + 1]
-    local task, payload = unpack(redis.call("HMGET", job_of .. id, "task", "payload"))
-    if task and known[task] then
-      lease(id, task, payload)
-    elseif task then
-      park(id, task, score)
-    end
+    lease_job(popped[i], popped[i + 1], known, worker, time, lease_ms, keep_ms)
   end
+  return #leased - before
 end
 
-if redis.call("EXISTS", parked_tasks) == 1 then
-  for task in pairs(known) do
-    if #jobs < count and redis.call("SISMEMBER", parked_tasks, task) == 1 then
-      take(redis.call("ZPOPMIN", parked_of .. task, count - #jobs))
-      if redis.call("EXISTS", parked_of .. task) == 0 then
-        redis.call("SREM", parked_tasks, task)
-      end
+local more, pause
+if redis.call("EXISTS", groups, limits) == 0 then
+  lease_all(redis.call("ZPOPMIN", waiting, count))
+  more = redis.call("EXISTS", waiting) == 1
+else
+  -- By turns, a job takes several times as long, so a call takes fewer.
+  local left, looks = math.min(count, 100, (allowance(limits, redis.call("ZCARD", active), time))), 150
+  local group, turn, alone = next_group()
+  while group and left > 0 and looks > 0 do
+    local most, wait = math.huge
+    if group ~= "" then
+      most, wait = allowance(group_of .. group, tonumber(redis.call("HGET", group_of .. group, "active") or 0), time)
     end
+    if wait then
+      redis.call("ZREM", groups, group)
+      redis.call("ZADD", throttled, time + wait, group)
+      looks = looks - 1
+    else
+      local from = group == "" and waiting or waiting_of .. group
+      local popped = redis.call("ZPOPMIN", from, alone and math.min(left, most) or 1)
+      take_turn(group, turn, #popped / 2, lease_all(popped), time)
+      left, looks = left - #popped / 2, looks - #popped / 2
+    end
+    group, turn, alone = next_group()
   end
-end
-if #jobs < count then
-  take(redis.call("ZPOPMIN", waiting, count - #jobs))
+  spend(limits, #leased, time)
+  more, pause = allowance(limits, redis.call("ZCARD", active), time)
+  more = group and more > 0
 end
 
+if #leased > 0 then
+  tally("started", #leased)
+end
 emit("reserved", leased)
 emit("parked", parked)
 wake_workers(#parked)
-if redis.call("ZCARD", waiting) > 0 then
+finish(time, keep_ms, keep_count)
+if more or rest then
   wake_workers(1)
   return { 0, parked, strange, unpack(jobs) }
 end
-return { next_due(time), parked, strange, unpack(jobs) }
+local wait_ms = next_due(time)
+if pause and (wait_ms < 0 or pause < wait_ms) then
+  wait_ms = pause
+end
+return { wait_ms, parked, strange, unpack(jobs) }

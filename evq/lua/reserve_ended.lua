@@ -1,27 +1,31 @@
---[[ reserve_ended: take ended jobs whose hooks are to be run; they come again after the lease unless acked.
+--[[ reserve_ended: take what hooks are to be told; unless acked it comes again after the lease, then after twice as long,
+  and so on up to 1 h.
 
   KEYS     job_of ended
   ARGV     count     int
            lease_ms  int
   EACH     task      str  known to the worker
-  RETURNS  job ids
+  RETURNS  members: the id of a job that has ended, or id:failures of a retry
 ]]
 -- @include now
 local time = now()
-local known, ids = {}, {}
+local known, members = {}, {}
 for task in each() do
   known[task] = true
 end
 
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", ended, "-inf", time, "LIMIT", 0, count)) do
-  local task = redis.call("HGET", job_of .. id, "task")
-  redis.call("ZREM", ended, id)
+for _, member in ipairs(redis.call("ZRANGEBYSCORE", ended, "-inf", time, "LIMIT", 0, count)) do
+  local key = job_of .. string.match(member, "^[^:]*")
+  local task, runs = unpack(redis.pcall("HMGET", key, "task", "hook_runs"))
+  runs = (tonumber(runs) or 0) + 1
+  redis.call("ZREM", ended, member)
   if known[task] then
-    redis.call("ZADD", ended, time + lease_ms, id)
-    ids[#ids + 1] = id
+    redis.call("HSET", key, "hook_runs", runs)
+    redis.call("ZADD", ended, time + math.min(lease_ms * 2 ^ (runs - 1), 3600000), member)
+    members[#members + 1] = member
   elseif task then
     -- Left for a worker that knows it, which may come at once; but behind the others, so that it keeps none of them.
-    redis.call("ZADD", ended, time, id)
+    redis.call("ZADD", ended, time, member)
   end
 end
-return ids
+return members

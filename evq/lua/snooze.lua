@@ -1,50 +1,61 @@
 --[[ snooze: hand jobs back without counting an attempt, provided the caller still holds their leases.
 
-  Without a delay they go in front: their worker stops, and the next one takes them at once.
+  Without a delay they go in front: their worker stops, and the next one takes them at once. One that would go beyond the
+  job's deadline ends it.
 
-  KEYS     job_of active delayed
-  ARGV     keep_ms   int  how long an ended job is kept
-  EACH     id        str
-           fence     int
-           delay_ms  int  0: now
+  KEYS     job_of delayed
+  ARGV     keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
+  EACH     id          str
+           fence       int
+           delay_ms    int  0: now
   RETURNS  a word a job: OK, REPEATED, STALE
-  STATE    active -> waiting, active -> delayed, active -> cancelled
+  STATE    active -> waiting, active -> delayed, active -> failed, active -> cancelled
 ]]
 -- @include now
 -- @include check_lease
+-- @include leave_active
+-- @include lateness
 -- @include end_job
+-- @include finish
 -- @include to_waiting
+-- @include tally
 -- @include wake_workers
 -- @include emit
-local time = now()
-local words, snoozed, in_front, cancelled_now = {}, {}, {}, {}
-
+local time, words, snoozed, in_front = now(), {}, {}, {}
 for id, fence, delay_ms in each() do
-  local word, key = check_lease(id, fence), job_of .. id
-  if word == "OK" then
-    redis.call("ZREM", active, id)
-    if redis.call("HEXISTS", key, "cancel") == 1 then
-      end_job(id, "cancelled", time, keep_ms)
-      cancelled_now[#cancelled_now + 1] = id
-    elseif delay_ms > 0 then
-      redis.call("ZADD", delayed, time + delay_ms, id)
-      redis.call("HSET", key, "state", "delayed", "due", time + delay_ms)
-      snoozed[#snoozed + 1] = id
+  local word, job = check_lease(id, fence)
+  if job then
+    local due = time + delay_ms
+    local late = lateness(job, due)
+    leave_active(id, job)
+    if job.cancel then
+      end_job(id, job, "cancelled", time, keep_ms, "settled", fence)
+    elseif late then
+      end_job(id, job, "failed", time, keep_ms, "error", late, "settled", fence)
     else
-      in_front[#in_front + 1] = id
       snoozed[#snoozed + 1] = id
+      redis.call("HSET", job_of .. id, "seq", job.seq + 1, "settled", fence, "due", due)
+      if delay_ms > 0 then
+        redis.call("ZADD", delayed, due, id)
+        redis.call("HSET", job_of .. id, "state", "delayed")
+      else
+        redis.call("HSET", job_of .. id, "state", "waiting")
+        in_front[#in_front + 1] = { id, job.options.group }
+      end
     end
-    redis.call("HINCRBY", key, "seq", 1)
-    redis.call("HSET", key, "settled", fence)
   end
   words[#words + 1] = word
 end
 
 -- Each goes before those that are in front, so the first comes last.
 for i = #in_front, 1, -1 do
-  to_waiting(in_front[i], tonumber(redis.call("HGET", job_of .. in_front[i], "priority")), true)
+  to_waiting(in_front[i][1], in_front[i][2], true)
 end
-wake_workers(#snoozed)
+if #snoozed > 0 then
+  tally("snoozed", #snoozed)
+  wake_workers(#snoozed)
+end
 emit("snoozed", snoozed)
-emit("cancelled", cancelled_now)
+finish(time, keep_ms, keep_count)
 return words

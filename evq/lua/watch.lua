@@ -6,13 +6,15 @@
            ttl_ms  int  forget the waiter after so long
   RETURNS  WATCHING, ENDED, NOT_FOUND
 ]]
-local state = redis.call("HGET", job_of .. id, "state")
-if not state then
+-- @include read_job
+local job = read_job(id)
+if not job then
   return "NOT_FOUND"
-elseif state == "completed" or state == "failed" or state == "cancelled" then
+elseif job.state == "completed" or job.state == "failed" or job.state == "cancelled" then
   return "ENDED"
 end
 redis.call("SREM", waiters_of .. id, waiter) -- a removal first, so that a full Redis lets results be awaited
 redis.call("SADD", waiters_of .. id, waiter)
 redis.call("PEXPIRE", waiters_of .. id, ttl_ms)
+redis.call("HSET", job_of .. id, "watched", 1)
 return "WATCHING"

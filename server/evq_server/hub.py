@@ -2,7 +2,7 @@
 
 An event is a hint that jobs have changed; one of progress says how, and is passed on. For the others the hub reads
 those jobs again that somebody watches, at most ten times a second, and offers each snapshot to the job's seats. So a
-burst of hints costs one read, a lost hint a few seconds, and an outage of Redis ends with a fresh snapshot for all.
+burst of hints costs one read, a lost hint a few seconds, and a gap in the hints is filled with fresh snapshots for all.
 """
 
 import logging
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # s between two reads of one job
 REFRESH = 5.0  # s after which everything watched is read again, in case a hint was lost
 PARALLEL_READS = 32
+PAUSE = 1.0  # s from a read that found no queue to the next
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True):
-    """What the hub needs of a queue's event: the jobs that changed; none says that hints may have been lost.
+    """What the hub needs of a queue's event: the jobs that changed; none says that hints were lost.
 
     *message* is what their seats are to be shown; without it they are read.
     """
@@ -154,7 +155,9 @@ class Hub:
             try:
                 message = await self._read(job_id)
             except QueueUnavailable:
-                return  # the next refresh tries again
+                self._mark([job_id])
+                await anyio.sleep(PAUSE)  # keeping its place, so that there are few reads in an outage
+                return
             except Exception as error:  # noqa: BLE001 - trouble with one job must not end everybody's progress
                 log.warning("progress cannot be read", extra={"job": job_id, "error": type(error).__name__})
                 return

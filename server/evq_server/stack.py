@@ -66,7 +66,7 @@ async def stack(settings: Settings, *, log_level: str = "INFO") -> AsyncIterator
         try:
             await jobs.queue.ping()
             await jobs.resubmit_lost()
-            pool = WorkerPool(WORKERS, processes=settings.workers, grace=DRAIN, log_level=log_level)
+            pool = WorkerPool(WORKERS, queue=jobs.queue, processes=settings.workers, grace=DRAIN, log_level=log_level)
             host, port = sock.getsockname()[:2]
             url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             running = Stack(url=url, key=load_api_key(settings), jobs=jobs, pool=pool)

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from evq import Job, JobStatus, Queue, Worker
+from evq.job import ReservedJob
 
 
 @asynccontextmanager
@@ -20,6 +21,14 @@ async def working(queue: Queue, **options: Any) -> AsyncIterator[Worker]:
                 yield worker
             finally:
                 worker.stop()
+
+
+async def reserve(queue: Queue, task: str, count: int = 1, *, lease_ms: int = 600_000) -> list[ReservedJob]:
+    """Reserve jobs as a worker does, and leave them."""
+    call = queue.broker.call("reserve", [(task, 0)], worker="w", count=count, lease_ms=lease_ms)
+    _, reserved = await queue.broker.exchange([], call)
+    assert reserved is not None
+    return reserved.jobs
 
 
 async def until(condition: Callable[[], Awaitable[object]], *, within: float = 10) -> None:

@@ -1,10 +1,16 @@
-"""Hooks of ended jobs: at least once, whatever crashes."""
+"""Hooks of ended and of retried jobs: at least once, whatever crashes."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import anyio
 import pytest
 
-from evq import Job, JobStatus, Queue, Task, ValidationError, Worker
-from tests.integration.running import until, working
+from evq import Job, JobStatus, Queue, Reply, RetryPolicy, Task, TemporaryError, ValidationError, Worker
+from evq.hooks import CONCURRENCY, Hooks
+from tests.integration.running import reserve, until, working
 
 pytestmark = pytest.mark.anyio
 
@@ -60,11 +66,8 @@ async def test_the_hook_of_a_job_whose_worker_died_after_the_ack_runs_elsewhere(
     queue: Queue, work: Task, told: Told
 ) -> None:
     await work.enqueue(ok=True)
-    broker, keep = queue.broker, queue.keep_ms
-    _, reserved = await broker.exchange([], broker.reserve_call("w", 1, 1000, keep, ["work"]))
-    assert reserved is not None
-    (job,) = reserved.jobs
-    await broker.exchange([broker.ack_call(keep, [(job.id, job.fence, b"1")])], None)
+    (job,) = await reserve(queue, "work")
+    assert await queue.broker.words("ack", [(job.id, job.fence, b"1")]) == [Reply.OK]
     await Worker(queue).run(burst=True)
     assert told.ends == [(job.id, JobStatus.COMPLETED)]
 
@@ -85,49 +88,154 @@ async def test_hooks_know_the_result(queue: Queue) -> None:
     assert results == [({"a": 1, "b": 2}, 3)]
 
 
-async def test_a_hook_that_fails_is_run_again_and_harms_nobody(
-    queue: Queue, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("evq.hooks.SHORTEST_LEASE_MS", 50)
-    queue.lease_ms = 1000
-    monkeypatch.setattr("evq.hooks.PERIOD", 0.02)
-    errors = iter([RuntimeError("once"), None])
+async def test_each_retry_has_its_hook_and_the_last_failure_the_other(queue: Queue, told: Told) -> None:
+    @queue.task(retry=RetryPolicy(attempts=3, delay=0))
+    async def work() -> None:
+        raise TemporaryError
 
-    @queue.task
-    async def work() -> None: ...
+    @work.on_retried
+    async def note(job: Job) -> None:
+        retried.append(job.id)
 
-    @work.on_completed
-    async def hook(job: Job) -> None:
-        if error := next(errors):
-            raise error
-        await told(job)
-
+    retried: list[str] = []
+    work.on_failed(told)
     async with working(queue):
         job = await work.enqueue()
+        await until(told.anything)
+    assert retried == [job.id, job.id]
+    assert told.ends == [(job.id, JobStatus.FAILED)]
+
+
+async def test_a_task_without_a_hook_for_retries_is_told_of_none(queue: Queue, told: Told) -> None:
+    errors = iter([TemporaryError(), None])
+
+    @queue.task(retry=RetryPolicy(delay=0))
+    async def work() -> None:
+        if error := next(errors):
+            raise error
+
+    work.on_completed(told)
+    job = await work.enqueue()
+    async with working(queue):
         await until(told.anything)
     assert told.ends == [(job.id, JobStatus.COMPLETED)]
 
 
-async def test_a_hook_that_hangs_is_ended_and_run_again(
-    queue: Queue, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# Hooks that go wrong
+
+
+@pytest.fixture
+def short_lease(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Give hooks little time; return how much, s."""
     monkeypatch.setattr("evq.hooks.SHORTEST_LEASE_MS", 50)
-    queue.lease_ms = 1000
     monkeypatch.setattr("evq.hooks.PERIOD", 0.02)
+    monkeypatch.setattr(queue, "lease_ms", 50)
+    return 0.05
+
+
+@asynccontextmanager
+async def telling(queue: Queue) -> AsyncIterator[None]:
+    """Run the hooks of a queue as its workers do, which would need a longer lease."""
+    hooks = Hooks(queue)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(hooks.run)
+            try:
+                yield
+            finally:
+                hooks.stop()
+
+
+async def end_jobs(queue: Queue, task: Task, count: int = 1) -> list[str]:
+    """Let some jobs end, and leave their hooks to others."""
+    jobs = [await task.using(delay=60).enqueue() for _ in range(count)]
+    for job in jobs:
+        await job.cancel()
+    return [job.id for job in jobs]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, TimeoutError])
+async def test_a_hook_that_fails_is_run_again_after_growing_pauses(
+    queue: Queue, told: Told, short_lease: float, error: type[BaseException]
+) -> None:
+    runs: list[float] = []
+
+    @queue.task
+    async def work() -> None: ...
+
+    @work.on_cancelled
+    async def hook(job: Job) -> None:
+        runs.append(time.monotonic())
+        if len(runs) < 4:
+            raise error
+        await told(job)
+
+    (job_id,) = await end_jobs(queue, work)
+    async with telling(queue):
+        await until(told.anything)
+    assert told.ends == [(job_id, JobStatus.CANCELLED)]
+    pauses = [after - before for before, after in pairwise(runs)]
+    assert all(pause > short_lease * 2**n * 0.9 for n, pause in enumerate(pauses))
+
+
+async def test_a_hook_that_hangs_is_ended_and_run_again(queue: Queue, told: Told, short_lease: float) -> None:
     waits = iter([60.0, 0.0])
 
     @queue.task
     async def work() -> None: ...
 
-    @work.on_completed
+    @work.on_cancelled
     async def hook(job: Job) -> None:
         await anyio.sleep(next(waits))
         await told(job)
 
-    async with working(queue):
-        job = await work.enqueue()
+    (job_id,) = await end_jobs(queue, work)
+    async with telling(queue):
         await until(told.anything)
-    assert told.ends == [(job.id, JobStatus.COMPLETED)]
+    assert told.ends == [(job_id, JobStatus.CANCELLED)]
+
+
+async def test_a_hook_that_hangs_holds_up_no_other(queue: Queue, told: Told) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    ids: list[str] = []
+    others_told = anyio.Event()
+
+    @work.on_cancelled
+    async def hook(job: Job) -> None:
+        if job.id == ids[0]:
+            await others_told.wait()
+        await told(job)
+        if len(told.ends) == len(ids) - 1:
+            others_told.set()
+
+    ids += await end_jobs(queue, work, 3 * CONCURRENCY)
+    async with telling(queue):
+        await others_told.wait()
+    assert sorted(job_id for job_id, _ in told.ends) == sorted(ids)
+
+
+async def test_what_a_hook_says_when_it_fails_stays_out_of_the_log(
+    queue: Queue, short_lease: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    person = "ann@example.org"
+
+    @work.on_cancelled
+    async def hook(job: Job) -> None:
+        raise ValueError(f"{person} is no good")
+
+    async def logged() -> bool:
+        return "a hook failed and will be run again: ValueError" in caplog.text
+
+    await end_jobs(queue, work)
+    async with telling(queue):
+        await until(logged)
+    assert "test_hooks.py" in caplog.text
+    assert person not in caplog.text
 
 
 async def test_a_stopping_worker_finishes_the_hooks_that_it_runs(queue: Queue, told: Told) -> None:

@@ -14,6 +14,10 @@ import psutil
 import pytest
 from redis import Redis
 
+import evq.cli.worker
+import evq.executor
+import evq.pool
+import evq.worker
 from evq import Queue, blocking
 from evq.embedded import find_server
 
@@ -37,6 +41,10 @@ async def nap(seconds: float) -> str:
 
 @queue.task
 def deaf() -> None:
+    time.sleep(60)
+
+@queue.task
+async def blocking() -> None:
     time.sleep(60)
 """
 
@@ -112,9 +120,8 @@ def children(pid: int) -> list[psutil.Process]:
     return found
 
 
-def workers(queue: Queue) -> list[str]:
-    names: list[str] = blocking(queue.workers)()
-    return names
+def workers(queue: Queue) -> int:
+    return len(blocking(queue.workers)())
 
 
 def until(condition: Callable[[], object], *, within: float = 15) -> None:
@@ -137,7 +144,7 @@ def status(queue: Queue, job_id: str) -> str:
 
 def test_a_pool_runs_jobs_and_drains_on_sigterm(start: Start, queue: Queue) -> None:
     pool = start("--processes", "2", "--concurrency", "2")
-    until(lambda: len(workers(queue)) == 2)
+    until(lambda: workers(queue) == 2)
     pids = {child.pid for child in children(pool.pid)}
     assert blocking(queue.result)(enqueue(queue, "pid"), 10) in pids
     job_id = enqueue(queue, "nap", seconds=0.5)
@@ -147,39 +154,57 @@ def test_a_pool_runs_jobs_and_drains_on_sigterm(start: Start, queue: Queue) -> N
     assert pool.returncode == 0, errors
     assert all(line.startswith("{") for line in errors.splitlines()), errors
     assert status(queue, job_id) == "completed"
-    assert workers(queue) == []
+    assert workers(queue) == 0
 
 
-def test_a_second_sigterm_ends_at_once(start: Start, queue: Queue) -> None:
-    pool = start("--processes", "2")
-    until(lambda: len(workers(queue)) == 2)
-    pids = [child.pid for child in children(pool.pid)]
+@pytest.mark.parametrize(("processes", "told"), [("1", signal.SIGINT), ("2", signal.SIGTERM)])
+def test_a_second_signal_ends_at_once_and_says_so(
+    start: Start, queue: Queue, processes: str, told: signal.Signals
+) -> None:
+    pool = start("--processes", processes)
     job_id = enqueue(queue, "nap", seconds=60)
     until(lambda: status(queue, job_id) == "processing")
-    pool.send_signal(signal.SIGTERM)
-    until(lambda: len(workers(queue)) == 1)  # the idle one has drained
-    pool.send_signal(signal.SIGTERM)
-    pool.communicate(timeout=5)
+    pids = [child.pid for child in children(pool.pid)]
+    pool.send_signal(told)
+    until(lambda: workers(queue) == 1)  # the idle one has drained
+    assert pool.poll() is None
+    pool.send_signal(told)
+    _, errors = pool.communicate(timeout=5)
+    assert pool.returncode == 1
+    assert "ended at once, as told" in errors
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_a_single_worker_ends_at_once_on_a_second_sigterm(start: Start, queue: Queue) -> None:
-    worker = start("--processes", "1")
+def test_a_burst_ends_at_once_on_a_second_signal(start: Start, queue: Queue) -> None:
     job_id = enqueue(queue, "nap", seconds=60)
+    worker = start("--burst")
     until(lambda: status(queue, job_id) == "processing")
     worker.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=5) == 1
+    _, errors = worker.communicate(timeout=5)
+    assert worker.returncode == 1
+    assert "ended at once, as told" in errors
+
+
+def test_a_signal_to_the_pool_and_to_its_processes_is_one_wish(start: Start, queue: Queue) -> None:
+    pool = start("--processes", "1")
+    job_id = enqueue(queue, "nap", seconds=1)
+    until(lambda: status(queue, job_id) == "processing")
+    for process in [*children(pool.pid), pool]:
+        process.send_signal(signal.SIGTERM)
+    _, errors = pool.communicate(timeout=20)
+    assert pool.returncode == 0, errors
+    assert status(queue, job_id) == "completed"
 
 
 def test_ctrl_c_drains_too(start: Start, queue: Queue) -> None:
     worker = start("--processes", "1")
     until(lambda: workers(queue))
     worker.send_signal(signal.SIGINT)
-    worker.communicate(timeout=10)
-    assert worker.returncode == 0
+    _, errors = worker.communicate(timeout=10)
+    assert worker.returncode == 0, errors
 
 
 def is_replaced(pool: int, pid: int) -> bool:
@@ -189,7 +214,7 @@ def is_replaced(pool: int, pid: int) -> bool:
 
 def test_a_process_that_was_killed_is_replaced(start: Start, queue: Queue) -> None:
     pool = start("--processes", "2")
-    until(lambda: len(workers(queue)) == 2)
+    until(lambda: workers(queue) == 2)
     old = {child.pid for child in children(pool.pid)}
     for _ in range(2):
         victim = children(pool.pid)[0]
@@ -205,7 +230,7 @@ def test_a_process_that_was_killed_is_replaced(start: Start, queue: Queue) -> No
 
 def test_workers_drain_and_end_when_their_pool_is_killed(start: Start, queue: Queue) -> None:
     pool = start("--processes", "2")
-    until(lambda: len(workers(queue)) == 2)
+    until(lambda: workers(queue) == 2)
     orphans = children(pool.pid)
     job_id = enqueue(queue, "nap", seconds=2)
     until(lambda: status(queue, job_id) == "processing")
@@ -216,17 +241,47 @@ def test_workers_drain_and_end_when_their_pool_is_killed(start: Start, queue: Qu
 
 
 def test_a_plain_handler_that_does_not_end_does_not_keep_the_process(start: Start, queue: Queue) -> None:
-    worker = start("--processes", "1", "--grace", "0.1")
+    pool = start("--processes", "1", "--grace", "0.1")
     job_id = enqueue(queue, "deaf")
     until(lambda: status(queue, job_id) == "processing")
-    worker.send_signal(signal.SIGTERM)
-    worker.communicate(timeout=20)
+    pool.send_signal(signal.SIGTERM)
+    pool.communicate(timeout=20)
     assert status(queue, job_id) == "pending"
+
+
+def test_a_handler_that_blocks_everything_does_not_keep_the_pool(start: Start, queue: Queue) -> None:
+    pool = start("--processes", "1", "--grace", "0.1")
+    job_id = enqueue(queue, "blocking")
+    until(lambda: status(queue, job_id) == "processing")
+    time.sleep(0.2)  # until it holds the event loop
+    pool.send_signal(signal.SIGTERM)
+    _, errors = pool.communicate(timeout=20)
+    assert "has not drained and is killed" in errors
+
+
+def test_a_redis_that_hangs_does_not_keep_the_pool(start: Start, queue: Queue, port: int) -> None:
+    pool = start("--processes", "1", "--grace", "0.1")
+    job_id = enqueue(queue, "nap", seconds=60)
+    until(lambda: status(queue, job_id) == "processing")
+    with contextlib.closing(Redis(port=port)) as client:
+        server = psutil.Process(client.info()["process_id"])
+    server.suspend()
+    try:
+        pool.send_signal(signal.SIGTERM)
+        _, errors = pool.communicate(timeout=20)
+    finally:
+        server.resume()
+    assert "something in it does not stop" in errors
+
+
+def test_the_promise_to_end_within_5_s_beyond_the_grace_time_is_kept_by_all_who_wait() -> None:
+    assert evq.executor.PATIENCE < evq.worker.PATIENCE < evq.cli.worker.LATEST < evq.pool.SLACK < 5
+    assert evq.worker.PATIENCE + evq.cli.worker.LEAVE <= evq.cli.worker.LATEST
 
 
 def test_worker_count_is_honoured(start: Start, queue: Queue) -> None:
     pool = start(WORKER_COUNT="3")
-    until(lambda: len(workers(queue)) == 3)
+    until(lambda: workers(queue) == 3)
     assert len(children(pool.pid)) == 3
     pool.send_signal(signal.SIGTERM)
     pool.communicate(timeout=20)
@@ -234,7 +289,7 @@ def test_worker_count_is_honoured(start: Start, queue: Queue) -> None:
 
 def test_a_burst_drains_the_queue_and_ends(start: Start, queue: Queue) -> None:
     ids = [enqueue(queue, "pid") for _ in range(5)]
-    worker = start("--processes", "1", "--burst")
+    worker = start("--burst")
     _, errors = worker.communicate(timeout=20)
     assert worker.returncode == 0, errors
     assert {status(queue, job_id) for job_id in ids} == {"completed"}
@@ -274,6 +329,13 @@ def test_a_worker_without_redis_says_so_once_and_keeps_trying(start: Start) -> N
     _, errors = worker.communicate(timeout=20)
     assert worker.returncode == 0, errors
     assert errors.count(f"cannot reach Redis at redis://127.0.0.1:{nobody}/0") == 1
+
+
+def test_a_burst_refuses_to_be_a_pool(start: Start) -> None:
+    worker = start("--burst", "--processes", "2")
+    _, errors = worker.communicate(timeout=20)
+    assert worker.returncode == 2
+    assert "leave --processes and --capacity out" in errors
 
 
 def test_the_command_lists_its_subcommands_and_its_version() -> None:

@@ -3,16 +3,16 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from evq import (
-    Context,
-    Event,
     JobCancelled,
     JobFailed,
-    JobProgress,
     JobStatus,
     PayloadError,
     Queue,
@@ -24,6 +24,7 @@ from evq import (
 )
 from evq.ids import new_id
 from tests.integration.running import until, working
+from tests.integration.test_outages import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +81,62 @@ async def test_a_cancelled_job_has_no_result(queue: Queue) -> None:
         group.start_soon(wait)
         assert await job.cancel() is Reply.CANCELLED
     assert (await job.refresh()).status is JobStatus.CANCELLED
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+async def test_a_result_is_awaited_through_an_outage_which_is_told_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Queue("outage", redis=server.url) as queue:
+
+        @queue.task
+        async def work(n: int) -> int:
+            return n
+
+        async def known() -> bool:
+            return "results have to wait for Redis" in caplog.text
+
+        jobs = await queue.enqueue_many([work.job(n=n) for n in range(50)])
+        async with anyio.create_task_group() as group:
+            waiters = asyncio.gather(*(job.result() for job in jobs))
+            await checkpoint()
+            server.kill()
+            await until(known)
+            with pytest.raises(TimeoutError, match="has not ended within 0"):  # asked for while Redis is away
+                await jobs[0].result(timeout=0.1)
+            server.start()
+            worker = Worker(queue)
+            group.start_soon(worker.run)
+            assert await waiters == list(range(50))
+            worker.stop()
+    assert caplog.text.count("results have to wait for Redis") == 1
+
+
+async def test_a_job_that_an_outage_has_taken_has_no_result(server: Server) -> None:
+    async with Queue("outage", redis=server.url) as queue:
+
+        @queue.task
+        async def work() -> None: ...
+
+        job = await work.enqueue()
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                with pytest.raises(UsageError, match="has no job"):
+                    await job.result()
+
+            group.start_soon(wait)
+            await checkpoint()
+            server.kill()
+            server.lose_data()
+            server.start()
 
 
 async def test_a_job_that_nobody_knows_is_a_usage_error(queue: Queue) -> None:
@@ -143,7 +200,7 @@ async def test_thousands_of_enqueues_at_once_share_a_few_connections(queue: Queu
 
     await asyncio.gather(*(work.enqueue(n=n) for n in range(3000)))
     assert (await queue.counts())["waiting"] == 3000
-    (clients,) = await queue.broker._exchange([("CLIENT", "LIST")])
+    (clients,) = await queue.broker.read([("CLIENT", "LIST")])
     assert clients.decode().count("\n") < 100
 
 
@@ -175,63 +232,3 @@ async def test_an_unreachable_redis_is_named_without_its_password() -> None:
         with pytest.raises(QueueUnavailable, match=r"redis://ann:\*\*\*@127\.0\.0\.1:1/0.*REDIS_HOST") as unavailable:
             await queue.ping()
     assert "secret" not in str(unavailable.value)
-
-
-async def test_events_tell_what_became_of_a_job(queue: Queue) -> None:
-    @queue.task
-    async def work() -> None: ...
-
-    seen: list[str] = []
-    job_id = new_id()
-
-    async def listen() -> None:
-        async for event in queue.events(after="0-0"):
-            assert event.jobs == (job_id,)
-            seen.append(event.name)
-            if event.name == "completed":
-                return
-
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as group:
-            group.start_soon(listen)
-            await work.using(id=job_id).enqueue()
-            await Worker(queue).run(burst=True)
-    assert seen == ["enqueued", "reserved", "completed"]
-
-
-async def test_a_progress_event_carries_the_progress_and_its_sequence_number(queue: Queue) -> None:
-    @queue.task
-    async def work(ctx: Context) -> None:
-        await ctx.progress(50, step="half")
-
-    job = await work.enqueue()
-    await Worker(queue).run(burst=True)
-    with anyio.fail_after(5):
-        async for event in queue.events(after="0-0"):
-            if event.name == "progress":
-                break
-    assert event.progress == JobProgress(percentage=50, current_step="half")
-    assert event.seq is not None
-    assert event.seq < (await job.refresh()).seq
-
-
-async def test_events_begin_where_the_listener_comes_in(queue: Queue) -> None:
-    @queue.task
-    async def work() -> None: ...
-
-    await work.enqueue()
-    first: list[Event] = []
-
-    async def listen() -> None:
-        first.append(await anext(queue.events()))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(listen)
-        await until(lambda: _blocked(queue))
-        late = await work.enqueue()
-    assert first[0].jobs == (late.id,)
-
-
-async def _blocked(queue: Queue) -> bool:
-    (info,) = await queue.broker._exchange([("INFO", "clients")])
-    return b"blocked_clients:0" not in info

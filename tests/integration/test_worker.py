@@ -418,9 +418,8 @@ async def test_progress_after_a_lost_lease_raises(brief: Queue) -> None:
 
 async def steal(queue: Queue, ctx: Context) -> None:
     """Let the lease of a job run out, as if its worker had been cut off."""
-    active = queue._keys["active"]
-    await queue.broker._exchange([("ZADD", active, 1, ctx.job_id)])
-    await queue.broker.maintain(10, 1000)
+    await queue.broker.read([("ZADD", queue.broker.keys["active"], 1, ctx.job_id)])
+    await queue.broker.maintain(10)
 
 
 async def test_a_graceful_stop_lets_running_jobs_end_and_takes_no_others(queue: Queue) -> None:
@@ -484,6 +483,7 @@ async def test_a_worker_ends_even_if_a_handler_will_not(queue: Queue, monkeypatc
     async with working(queue, grace=0.01):
         job = await immortal.enqueue()
         await until_status(job, JobStatus.PROCESSING)
+    assert (await job.refresh()).record.state is State.WAITING  # handed back all the same
     release.set()
 
 
@@ -516,7 +516,7 @@ async def test_a_worker_is_listed_while_it_runs(queue: Queue) -> None:
 
     async with working(queue) as worker:
         await until(queue.workers)
-        assert await queue.workers() == [worker.id]
+        assert [info.id for info in await queue.workers()] == [worker.id]
     assert await queue.workers() == []
 
 

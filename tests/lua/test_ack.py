@@ -1,7 +1,8 @@
 import pytest
 
 from evq import Reply
-from tests.lua.lua_bench import KEEP_MS, Bench
+from evq.census import counts
+from tests.lua.lua_bench import ENDS, KEEP_MS, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +15,7 @@ async def test_a_completed_job_has_its_result_and_its_time(lua: Bench) -> None:
     assert (record["state"], record["result"], record["ended"]) == ("completed", '{"sent":true}', str(lua.now))
     assert (lua.members("active"), lua.members("completed")) == ([], [job.id])
     assert lua.events()[-1] == ("completed", [job.id])
-    assert (await lua.broker.counts())["completed"] == 1
+    assert (await counts(lua.broker))["completed"] == 1
 
 
 async def test_success_beats_a_requested_cancel(lua: Bench) -> None:
@@ -37,17 +38,14 @@ async def test_several_jobs_are_settled_one_by_one_and_are_one_event(lua: Bench)
     first, stale, last = [await lua.start() for _ in range(3)]
     await lua.snooze(stale)
     await lua.reserve(worker="w2")
-    call = lua.broker.ack_call(KEEP_MS, [(j.id, j.fence, b"1") for j in (first, stale, last)])
-    (words,), _ = await lua.broker.exchange([call], None)
-    assert words == [Reply.OK, Reply.REPEATED, Reply.OK]
+    assert await lua.settle("ack", [first, stale, last], b"1") == [Reply.OK, Reply.REPEATED, Reply.OK]
     assert lua.events()[-1] == ("completed", [first.id, last.id])
 
 
 async def test_settling_and_reserving_are_one_round_trip_in_this_order(lua: Bench) -> None:
     job = await lua.start()
     following = await lua.enqueue()
-    settle = lua.broker.ack_call(KEEP_MS, [(job.id, job.fence, b"1")])
-    words, reserved = await lua.broker.exchange([settle], lua.broker.reserve_call("w1", 1, 1000, KEEP_MS, ["send"]))
+    words, reserved = await lua.broker.exchange([lua.settle_call("ack", [job], b"1")], lua.reserve_call())
     assert words == [[Reply.OK]]
     assert reserved is not None
     assert [j.id for j in reserved.jobs] == [following]
@@ -65,7 +63,7 @@ async def test_each_end_takes_two_expired_ids_out_of_the_index(lua: Bench) -> No
 
 
 async def test_a_hooked_job_is_put_on_the_ended_list_and_kept(lua: Bench) -> None:
-    job = await lua.start(hooked=True)
+    job = await lua.start(hooks=ENDS)
     lua.redis.delete(lua.key("wake"))
     await lua.ack(job)
     assert lua.members("ended") == [job.id]

@@ -1,7 +1,7 @@
 import pytest
 
 from evq import Reply
-from tests.lua.lua_bench import Bench
+from tests.lua.lua_bench import ENDS, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +15,7 @@ async def test_a_waiting_job_is_cancelled_at_once(lua: Bench) -> None:
 
 
 async def test_a_delayed_job_is_cancelled_at_once(lua: Bench) -> None:
-    job_id = await lua.enqueue(delay_ms=100)
+    job_id = await lua.enqueue(delay=0.1)
     assert await lua.cancel(job_id) is Reply.CANCELLED
     assert (lua.state(job_id), lua.members("delayed")) == ("cancelled", [])
 
@@ -53,7 +53,7 @@ async def test_an_unknown_job_is_not_found(lua: Bench) -> None:
 
 
 async def test_the_hooks_of_a_cancelled_waiting_job_run_too(lua: Bench) -> None:
-    job_id = await lua.enqueue(hooked=True)
+    job_id = await lua.enqueue(hooks=ENDS)
     await lua.cancel(job_id)
     assert lua.members("ended") == [job_id]
     assert lua.redis.pttl(lua.key("job_of", job_id)) == -1

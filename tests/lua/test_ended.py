@@ -2,38 +2,32 @@
 
 import pytest
 
-from tests.lua.lua_bench import KEEP_MS, Bench
+from tests.lua.lua_bench import ENDS, KEEP_MS, LEASE_MS, Bench
 
 pytestmark = pytest.mark.anyio
 
-HOOK_MS = 30_000
-
 
 async def end_one(lua: Bench, task: str = "send") -> str:
-    job = await lua.start(task, hooked=True)
+    job = await lua.start(task, hooks=ENDS)
     await lua.ack(job)
     return job.id
 
 
-def seq(lua: Bench, job_id: str) -> int:
-    return int(lua.record(job_id)["seq"])
-
-
 async def test_an_ended_job_comes_again_until_its_hooks_have_run(lua: Bench) -> None:
     job_id = await end_one(lua)
-    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == [job_id]
-    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == []
-    lua.later(HOOK_MS)
-    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == [job_id]
-    await lua.broker.ack_ended(KEEP_MS, [(job_id, seq(lua, job_id))])
-    lua.later(HOOK_MS)
-    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == []
+    assert await lua.reserve_ended() == [job_id]
+    assert await lua.reserve_ended() == []
+    lua.later(LEASE_MS)
+    assert await lua.reserve_ended() == [job_id]
+    await lua.ack_ended(job_id, lua.seq(job_id))
+    lua.later(LEASE_MS)
+    assert await lua.reserve_ended() == []
 
 
 async def test_a_job_is_kept_until_its_hooks_have_run_and_expires_after(lua: Bench) -> None:
     job_id = await end_one(lua)
     assert lua.redis.pttl(lua.key("job_of", job_id)) == -1
-    await lua.broker.ack_ended(KEEP_MS, [(job_id, seq(lua, job_id))])
+    await lua.ack_ended(job_id, lua.seq(job_id))
     assert 0 < lua.redis.pttl(lua.key("job_of", job_id)) <= KEEP_MS
 
 
@@ -44,28 +38,28 @@ async def test_a_worker_leaves_the_hooks_of_unknown_tasks_to_others_at_once(lua:
     taken: list[str] = []
     for _ in range(3):
         lua.later(1)
-        taken += await lua.broker.reserve_ended(2, HOOK_MS, ["send"])
+        taken += await lua.reserve_ended(count=2)
     assert taken == [known]
-    assert sorted(await lua.broker.reserve_ended(10, HOOK_MS, ["strange"])) == sorted(strange)
+    assert sorted(await lua.reserve_ended("strange")) == sorted(strange)
 
 
 async def test_hooks_that_ran_before_a_replay_do_not_take_away_those_of_the_next_end(lua: Bench) -> None:
-    job = await lua.start(hooked=True)
+    job = await lua.start(hooks=ENDS)
     await lua.fail(job)
-    (job_id,) = await lua.broker.reserve_ended(10, HOOK_MS, ["send"])
-    seen = seq(lua, job_id)
-    await lua.broker.replay(job_id)
-    await lua.broker.ack_ended(KEEP_MS, [(job_id, seen)])
+    (job_id,) = await lua.reserve_ended()
+    seen = lua.seq(job_id)
+    await lua.replay(job_id)
+    await lua.ack_ended(job_id, seen)
     assert lua.redis.pttl(lua.key("job_of", job_id)) == -1
     await lua.ack(await lua.reserve())
-    await lua.broker.ack_ended(KEEP_MS, [(job_id, seen)])
-    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == [job_id]
+    await lua.ack_ended(job_id, seen)
+    assert await lua.reserve_ended() == [job_id]
 
 
 async def test_an_ended_id_without_a_record_is_dropped(lua: Bench) -> None:
     job_id = await end_one(lua)
     lua.redis.delete(lua.key("job_of", job_id))
-    assert await lua.broker.reserve_ended(10, HOOK_MS, ["send"]) == []
+    assert await lua.reserve_ended() == []
     assert lua.members("ended") == []
 
 
@@ -76,6 +70,6 @@ async def test_a_task_without_hooks_leaves_nothing_on_the_list(lua: Bench) -> No
 
 async def test_a_worker_makes_hooks_known_for_jobs_enqueued_by_programs_that_do_not_have_them(lua: Bench) -> None:
     job = await lua.start()
-    await lua.broker.mark_hooked(["send"])
+    lua.redis.sadd(lua.key("hooked_tasks"), "send completed")
     await lua.ack(job)
     assert lua.members("ended") == [job.id]

@@ -11,9 +11,9 @@ async def test_a_heartbeat_moves_the_deadline(lua: Bench) -> None:
     lua.later(20_000)
     assert await lua.extend(job) is Reply.OK
     lua.later(20_000)
-    await lua.broker.maintain(100, 1000)
+    await lua.broker.maintain(100)
     assert lua.state(job.id) == "active"
-    assert lua.redis.zscore(lua.key("active"), job.id) == lua.now - 20_000 + LEASE_MS
+    assert lua.scores("active")[job.id] == lua.now - 20_000 + LEASE_MS
 
 
 async def test_a_heartbeat_learns_of_a_requested_cancel_and_keeps_the_lease(lua: Bench) -> None:
@@ -21,7 +21,7 @@ async def test_a_heartbeat_learns_of_a_requested_cancel_and_keeps_the_lease(lua:
     await lua.cancel(job.id)
     lua.later(20_000)
     assert await lua.extend(job) is Reply.CANCEL
-    assert lua.redis.zscore(lua.key("active"), job.id) == lua.now + LEASE_MS
+    assert lua.scores("active")[job.id] == lua.now + LEASE_MS
 
 
 async def test_a_heartbeat_after_the_end_gives_no_lease_back(lua: Bench) -> None:
@@ -32,16 +32,10 @@ async def test_a_heartbeat_after_the_end_gives_no_lease_back(lua: Bench) -> None
 
 
 async def test_workers_are_alive_until_their_heart_stops(lua: Bench) -> None:
-    await lua.broker.extend("w1", LEASE_MS, [])
+    await lua.beat("w1")
     lua.later(20_000)
-    await lua.broker.extend("w2", LEASE_MS, [])
+    await lua.beat("w2")
     assert lua.members("workers") == ["w1", "w2"]
     lua.later(10_001)
-    await lua.broker.extend("w2", LEASE_MS, [])
+    await lua.beat("w2")
     assert lua.members("workers") == ["w2"]
-
-
-async def test_a_worker_that_leaves_is_no_longer_alive(lua: Bench) -> None:
-    await lua.broker.extend("w1", LEASE_MS, [])
-    await lua.broker.leave("w1")
-    assert lua.members("workers") == []

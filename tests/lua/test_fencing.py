@@ -69,10 +69,10 @@ async def test_a_stale_extend_keeps_no_lease(lua: Bench) -> None:
     assert await lua.extend(old) is Reply.STALE
     assert lua.members("active") == []
     new = await lua.reserve(worker="w2")
-    deadline = lua.redis.zscore(lua.key("active"), new.id)
+    deadline = lua.scores("active")[new.id]
     lua.later(10)
     assert await lua.extend(old) is Reply.STALE
-    assert lua.redis.zscore(lua.key("active"), new.id) == deadline
+    assert lua.scores("active")[new.id] == deadline
 
 
 async def test_a_lease_that_ran_out_but_was_not_taken_back_still_counts(lua: Bench) -> None:

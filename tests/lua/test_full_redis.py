@@ -1,12 +1,13 @@
 """A Redis at its `maxmemory`: nothing new goes in, everything that is in comes out."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from evq import NewJob, QueueFull, Reply
 from evq.embedded import private_redis
-from tests.lua.lua_bench import KEEP_MS, LEASE_MS, Bench
+from tests.lua.lua_bench import ENDS, LEASE_MS, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -52,22 +53,38 @@ async def test_a_bulk_enqueue_is_refused_whole(full: Bench) -> None:
     assert full.everything() == before
 
 
+async def test_a_bulk_enqueue_that_fills_it_leaves_nothing_behind(full: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, sent = full.broker.run, []
+
+    async def run_and_fill(verb: str, *each: Any, **argv: Any) -> Any:
+        sent.append(verb)
+        if sent == ["stage", "stage"]:
+            fill(full)
+        return await run(verb, *each, **argv)
+
+    monkeypatch.setattr(full.broker, "run", run_and_fill)
+    with pytest.raises(QueueFull):
+        await full.broker.enqueue([NewJob(task="send", payload=b"{}") for _ in range(600)])
+    assert sent[-1] == "expire"
+    assert [key for key in full.everything() if "clock" not in key] == []
+
+
 async def test_a_resent_enqueue_is_still_recognised(full: Bench) -> None:
     job = NewJob(task="send", payload=b"{}")
     await full.broker.enqueue([job])
     fill(full)
-    assert await full.broker.enqueue([job]) == [Reply.EXISTS]
+    assert await full.broker.enqueue([job]) == [(Reply.EXISTS, job.id)]
 
 
 async def test_running_jobs_report_keep_their_leases_and_end(full: Bench) -> None:
-    done, failed, tried, handed = [await full.start(hooked=True) for _ in range(4)]
+    done, failed, tried, handed = [await full.start(hooks=ENDS) for _ in range(4)]
     fill(full)
     assert await full.cancel(tried.id) is Reply.REQUESTED
     assert await full.progress(done) is Reply.OK
     assert await full.extend(done) is Reply.OK
-    assert await full.broker.watch(done.id, "a", 60_000) is Reply.WATCHING
+    assert await full.watch(done.id) is Reply.WATCHING
     assert await full.ack(done) is Reply.OK
-    assert await full.broker.next_ended("a", 10) == done.id
+    assert await full.broker.next_told("a", 10) == done.id
     (record,) = await full.broker.get([done.id])
     assert record is not None
     assert record.result == "done"
@@ -77,22 +94,22 @@ async def test_running_jobs_report_keep_their_leases_and_end(full: Bench) -> Non
 
 
 async def test_waiting_jobs_are_run_cancelled_promoted_and_taken_back(full: Bench) -> None:
-    waiting, unwanted = [await full.enqueue(delay_ms=d) for d in (0, 100)]
+    waiting, unwanted = [await full.enqueue(delay=d) for d in (0, 0.1)]
     lost = await full.reserve()
     assert lost.id == waiting
-    due = await full.enqueue(delay_ms=10)
+    due = await full.enqueue(delay=0.01)
     fill(full)
     assert await full.cancel(unwanted) is Reply.CANCELLED
     fill(full, later_ms=LEASE_MS)
-    await full.broker.maintain(100, KEEP_MS)
+    await full.broker.maintain(100)
     assert [job.id for job in (await full.take(2)).jobs] == [waiting, due]
 
 
 async def test_hooks_run_and_failed_jobs_are_replayed(full: Bench) -> None:
-    job = await full.start(hooked=True)
+    job = await full.start(hooks=ENDS)
     fill(full)
     await full.fail(job)
-    assert await full.broker.reserve_ended(10, 30_000, ["send"]) == [job.id]
-    await full.broker.ack_ended(KEEP_MS, [(job.id, int(full.record(job.id)["seq"]))])
+    assert await full.reserve_ended() == [job.id]
+    await full.ack_ended(job.id, full.seq(job.id))
     assert full.members("ended") == []
-    assert await full.broker.replay(job.id) is Reply.OK
+    assert await full.replay(job.id) is Reply.OK

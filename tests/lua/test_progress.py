@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from evq import JobProgress, Reply
+from evq import Reply
 from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
@@ -9,10 +9,9 @@ pytestmark = pytest.mark.anyio
 
 async def test_progress_is_stored_with_a_higher_sequence_number(lua: Bench) -> None:
     job = await lua.start()
-    before = int(lua.record(job.id)["seq"])
-    progress = JobProgress(percentage=25, current_step="parse", total_steps=5, completed_steps=1)
-    assert await lua.broker.progress(job.id, job.fence, progress) is Reply.OK
-    assert int(lua.record(job.id)["seq"]) == before + 1
+    before = lua.seq(job.id)
+    assert await lua.progress(job, 25, current_step="parse", total_steps=5, completed_steps=1) is Reply.OK
+    assert lua.seq(job.id) == before + 1
     assert orjson.loads(lua.redis.get(lua.key("progress_of", job.id))) == {
         "percentage": 25,
         "currentStep": "parse",

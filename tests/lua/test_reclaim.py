@@ -22,14 +22,14 @@ async def test_lost_jobs_keep_their_order(lua: Bench) -> None:
         jobs.append(await lua.start())
         lua.later(1)
     lua.later(LEASE_MS)
-    await lua.broker.maintain(100, 1000)
+    await lua.broker.maintain(100)
     assert lua.members("waiting") == [job.id for job in jobs]
 
 
 async def test_a_living_lease_stays(lua: Bench) -> None:
     job = await lua.start()
     lua.later(LEASE_MS - 1)
-    assert await lua.broker.maintain(100, 1000) == 1
+    assert await lua.broker.maintain(100) == 1
     assert lua.state(job.id) == "active"
 
 
@@ -46,7 +46,7 @@ async def test_reclaim_is_bounded_and_wakes_workers(lua: Bench) -> None:
         await lua.start()
     lua.redis.delete(lua.key("wake"))
     lua.later(LEASE_MS)
-    assert await lua.broker.maintain(3, 1000) == 0
+    assert await lua.broker.maintain(3) == 0
     assert (len(lua.members("waiting")), len(lua.members("active")), lua.tokens()) == (3, 2, 3)
 
 
@@ -54,5 +54,5 @@ async def test_an_id_without_a_record_is_dropped(lua: Bench) -> None:
     job = await lua.start()
     lua.redis.delete(lua.key("job_of", job.id))
     lua.later(LEASE_MS)
-    await lua.broker.maintain(100, 1000)
+    await lua.broker.maintain(100)
     assert lua.members("active") == lua.members("waiting") == []

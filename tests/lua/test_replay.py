@@ -1,7 +1,7 @@
 import pytest
 
 from evq import Reply
-from tests.lua.lua_bench import KEEP_MS, Bench
+from tests.lua.lua_bench import ENDS, Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -10,7 +10,7 @@ async def test_a_failed_job_runs_again_with_all_its_attempts_and_a_higher_fence(
     job = await lua.start()
     await lua.progress(job, 80)
     await lua.fail(job)
-    assert await lua.broker.replay(job.id) is Reply.OK
+    assert await lua.replay(job.id) is Reply.OK
     record = lua.record(job.id)
     assert record["state"] == "waiting"
     assert not record.keys() & {"failures", "error", "ended", "settled", "cancel"}
@@ -27,22 +27,22 @@ async def test_a_cancelled_job_runs_again_and_is_not_cancelled_once_more(lua: Be
     job = await lua.start()
     await lua.cancel(job.id)
     await lua.fail(job)
-    assert await lua.broker.replay(job.id) is Reply.OK
+    assert await lua.replay(job.id) is Reply.OK
     assert await lua.extend(await lua.reserve()) is Reply.OK
     assert lua.members("cancelled") == []
 
 
 async def test_only_jobs_that_ended_without_success_are_replayed(lua: Bench) -> None:
     job = await lua.start()
-    assert await lua.broker.replay(job.id) is Reply.NOT_ENDED
+    assert await lua.replay(job.id) is Reply.NOT_ENDED
     await lua.ack(job)
-    assert await lua.broker.replay(job.id) is Reply.COMPLETED
-    assert await lua.broker.replay("0" * 26) is Reply.NOT_FOUND
+    assert await lua.replay(job.id) is Reply.COMPLETED
+    assert await lua.replay("0" * 26) is Reply.NOT_FOUND
 
 
 async def test_a_replayed_job_does_not_run_the_hooks_of_its_earlier_end(lua: Bench) -> None:
-    job = await lua.start(hooked=True)
+    job = await lua.start(hooks=ENDS)
     await lua.fail(job)
-    await lua.broker.replay(job.id)
+    await lua.replay(job.id)
     assert lua.members("ended") == []
-    assert await lua.broker.reserve_ended(10, KEEP_MS, ["send"]) == []
+    assert await lua.reserve_ended() == []

@@ -19,7 +19,7 @@ async def test_a_lower_priority_number_comes_first(lua: Bench) -> None:
 async def test_a_lease_has_a_deadline_a_worker_and_a_first_fence(lua: Bench) -> None:
     job = await lua.start()
     assert (job.fence, job.failures, job.progress, job.payload) == (1, 0, None, b'{"n":1}')
-    assert lua.redis.zscore(lua.key("active"), job.id) == lua.now + LEASE_MS
+    assert lua.scores("active")[job.id] == lua.now + LEASE_MS
     record = lua.record(job.id)
     assert (record["state"], record["worker"], record["started"]) == ("active", "w1", str(lua.now))
 
@@ -45,14 +45,14 @@ async def test_an_empty_queue_says_that_nothing_will_fall_due(lua: Bench) -> Non
 
 
 async def test_the_wait_is_until_the_next_delayed_job_or_the_next_lease(lua: Bench) -> None:
-    await lua.enqueue(delay_ms=700)
+    await lua.enqueue(delay=0.7)
     assert (await lua.take()).wait_ms == 700
     await lua.enqueue()
     assert (await lua.take(lease_ms=300)).wait_ms == 300
 
 
 async def test_a_due_job_is_taken_without_waiting_for_a_promote(lua: Bench) -> None:
-    job_id = await lua.enqueue(delay_ms=700)
+    job_id = await lua.enqueue(delay=0.7)
     lua.later(699)
     assert (await lua.take()).jobs == []
     lua.later(1)
@@ -128,3 +128,12 @@ async def test_the_jobs_of_one_call_are_one_event(lua: Bench) -> None:
     await lua.broker.enqueue([NewJob(task="send", payload=b"{}") for _ in range(3)])
     taken = await lua.take(3)
     assert lua.events()[-1] == ("reserved", [job.id for job in taken.jobs])
+
+
+async def test_of_many_parked_jobs_a_worker_that_knows_them_gets_all(lua: Bench) -> None:
+    for _ in range(100):
+        await lua.enqueue("rare")
+    await lua.take(100, tasks=["other"])
+    first = await lua.take(100, tasks=["rare"])
+    assert first.wait_ms == 0
+    assert len(first.jobs) + len((await lua.take(100, tasks=["rare"])).jobs) == 100

@@ -4,14 +4,13 @@ import anyio
 import pytest
 
 from evq.broker import Reserved
-from tests.lua.lua_bench import KEEP_MS, LEASE_MS, Bench
+from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
 
 
 async def sleep(lua: Bench, wait_ms: int, found: list[Reserved]) -> None:
-    reserve = lua.broker.reserve_call("w1", 1, LEASE_MS, KEEP_MS, ["send"])
-    found.append(await lua.broker.sleep("w1", wait_ms, reserve))
+    found.append(await lua.broker.sleep("w1", wait_ms, lua.reserve_call()))
 
 
 async def test_an_enqueue_wakes_a_sleeper_which_comes_back_with_the_job(lua: Bench) -> None:
@@ -28,7 +27,7 @@ async def test_a_sleeper_can_be_roused_by_name(lua: Bench) -> None:
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
             group.start_soon(sleep, lua, 60_000, found)
-            await lua.broker.rouse("w1")
+            await lua.broker.tell("w1", "stop")
     assert found[0].jobs == []
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from evq import Reply
-from tests.lua.lua_bench import KEEP_MS, Bench
+from tests.lua.lua_bench import Bench
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +26,7 @@ async def test_the_front_is_that_of_the_same_priority(lua: Bench) -> None:
 
 async def test_jobs_handed_back_together_keep_their_order(lua: Bench) -> None:
     jobs = [await lua.start() for _ in range(3)]
-    call = lua.broker.snooze_call(KEEP_MS, [(job.id, job.fence, 0) for job in jobs])
-    await lua.broker.exchange([call], None)
+    await lua.settle("snooze", jobs, 0)
     assert lua.members("waiting") == [job.id for job in jobs]
 
 
@@ -37,6 +36,15 @@ async def test_a_job_snoozed_with_a_delay_comes_back_after_it(lua: Bench) -> Non
     assert (lua.state(job.id), lua.members("delayed")) == ("delayed", [job.id])
     lua.later(300)
     assert (await lua.reserve()).attempt == 1
+
+
+@pytest.mark.parametrize("delay_ms", [0, 1])
+async def test_a_snooze_beyond_the_deadline_ends_the_job(lua: Bench, delay_ms: int) -> None:
+    job = await lua.start(deadline=1)
+    lua.later(1000 - delay_ms)
+    assert await lua.snooze(job, delay_ms) is Reply.OK
+    assert (lua.state(job.id), lua.members("deadlines")) == ("failed", [])
+    assert "DeadlineExceeded" in lua.record(job.id)["error"]
 
 
 @pytest.mark.parametrize("delay_ms", [0, 300])

@@ -9,10 +9,10 @@ pytestmark = pytest.mark.anyio
 async def test_the_script_that_ends_a_job_wakes_all_who_watch_it(lua: Bench) -> None:
     job = await lua.start()
     for waiter in ("a", "b"):
-        assert await lua.broker.watch(job.id, waiter, 60_000) is Reply.WATCHING
+        assert await lua.watch(job.id, waiter) is Reply.WATCHING
     await lua.ack(job)
     for waiter in ("a", "b"):
-        assert await lua.broker.next_ended(waiter, 10) == job.id
+        assert await lua.broker.next_told(waiter, 10) == job.id
     assert lua.redis.exists(lua.key("waiters_of", job.id)) == 0
 
 
@@ -22,13 +22,13 @@ async def test_a_job_that_has_ended_is_not_watched(lua: Bench) -> None:
     await lua.fail(failed)
     await lua.cancel(cancelled)
     for job_id in (done.id, failed.id, cancelled):
-        assert await lua.broker.watch(job_id, "a", 60_000) is Reply.ENDED
-    assert await lua.broker.watch("0" * 26, "a", 60_000) is Reply.NOT_FOUND
+        assert await lua.watch(job_id) is Reply.ENDED
+    assert await lua.watch("0" * 26) is Reply.NOT_FOUND
 
 
 async def test_watches_and_news_of_programs_that_died_go_away(lua: Bench) -> None:
     job = await lua.start()
-    await lua.broker.watch(job.id, "a", 60_000)
+    await lua.watch(job.id)
     assert 0 < lua.redis.pttl(lua.key("waiters_of", job.id)) <= 60_000
     await lua.ack(job)
     assert 0 < lua.redis.pttl(lua.key("waiter_of", "a")) <= 60_000

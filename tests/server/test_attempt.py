@@ -70,7 +70,7 @@ class Imports:
     async def attempt(self, payload: ImportPayload, interrupt: Interrupt = lambda _: None) -> ImportResult:
         """Run the next attempt; *interrupt* sees its progress and may raise."""
 
-        async def report(progress: JobProgress) -> None:
+        async def report(progress: Any) -> None:
             interrupt(progress)
 
         job = ReservedJob(self.id_of(payload), "import-participants", b"{}", next(self._fences), 0, 1, None)

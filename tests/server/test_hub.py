@@ -243,9 +243,20 @@ async def test_a_burst_of_hints_costs_few_reads_and_shows_the_newest(running: tu
     assert source.reads <= 4
 
 
-async def test_after_an_outage_everybody_gets_a_fresh_snapshot(
-    running: tuple[Hub, Source],
+async def test_after_a_gap_in_the_hints_everybody_gets_a_fresh_snapshot(running: tuple[Hub, Source]) -> None:
+    hub, source = running
+    source.messages["a"] = source.messages["b"] = message(1)
+    with hub.seat("a", after=-1) as seat, hub.seat("b", after=-1) as other:
+        assert await next_text(seat) == await next_text(other) == "1"
+        source.messages["a"] = source.messages["b"] = message(2)
+        source.hint()  # what the queue says when it has lost hints: no jobs, but look at everything
+        assert await next_text(seat) == await next_text(other) == "2"
+
+
+async def test_a_read_that_found_no_queue_is_repeated_when_it_is_back(
+    running: tuple[Hub, Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hub_module, "PAUSE", 0.01)
     hub, source = running
     source.messages["a"] = message(1)
     with hub.seat("a", after=-1) as seat:
@@ -257,7 +268,6 @@ async def test_after_an_outage_everybody_gets_a_fresh_snapshot(
             while source.reads == 1:  # until a read has failed
                 await anyio.sleep(0.01)
         source.down = False
-        source.hint()  # what the queue says when it is back: no jobs, but look at everything
         assert await next_text(seat) == "2"
 
 

@@ -108,7 +108,7 @@ class Killer:
         return job
 
 
-@pytest.mark.parametrize("kills", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [30, pytest.param(60, marks=pytest.mark.slow)])
 async def test_workers_killed_at_every_stage_leave_each_participant_token_and_mail_once(
     jobs: ImportJobs, settings: Settings, kills: int
 ) -> None:

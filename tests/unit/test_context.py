@@ -1,5 +1,6 @@
 import math
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 def a_context(reported: list[JobProgress], progress: JobProgress | None = None) -> Context:
-    async def report(progress: JobProgress) -> None:
+    async def report(progress: Any) -> None:
         reported.append(progress)
 
     job = ReservedJob(id="0" * 26, task="t", payload=b"{}", fence=3, failures=1, created_ms=0, progress=progress)

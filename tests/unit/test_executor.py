@@ -9,9 +9,9 @@ import anyio
 import orjson
 import pytest
 
-from evq import Context, JobCancelled, JobProgress, LeaseLost, Queue, RetryPolicy, SyncContext, TemporaryError
-from evq.errors import AttemptTimeout, EvqError, WorkerStopped
-from evq.executor import TEXT_LIMIT, Completed, Failed, Outcome, Retry, Snoozed, describe, execute
+from evq import Context, JobCancelled, LeaseLost, Queue, RetryPolicy, SyncContext, TemporaryError
+from evq.errors import AttemptTimeout, DeadlineExceeded, EvqError, Retry, Snooze, WorkerStopped
+from evq.executor import TEXT_LIMIT, Backoff, Completed, Failed, Outcome, Snoozed, describe, execute
 from evq.job import ReservedJob
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ RETRIED = RetryPolicy(attempts=2, delay=2.0, jitter=0)
 async def outcome(handler: Callable[..., Any], *, failures: int = 0, **payload: Any) -> Outcome | None:
     task = Queue("executor").task(retry=RETRIED)(handler)
 
-    async def report(progress: JobProgress) -> None: ...
+    async def report(progress: Any) -> None: ...
 
     job = ReservedJob("0" * 26, task.name, orjson.dumps(payload), 1, failures, 0, None)
     context = (Context if task.is_async else SyncContext)(job, report)
@@ -50,9 +50,27 @@ async def test_an_error_that_passes_is_a_retry_until_no_attempt_is_left() -> Non
         raise TemporaryError("busy")
 
     first = await outcome(handler)
-    assert isinstance(first, Retry)
+    assert isinstance(first, Backoff)
     assert first.delay_ms == 2000
     assert isinstance(await outcome(handler, failures=1), Failed)
+
+
+async def test_a_handler_can_name_the_delay_of_its_retry() -> None:
+    async def handler() -> None:
+        raise Retry(after=0.5)
+
+    first = await outcome(handler)
+    assert isinstance(first, Backoff)
+    assert first.delay_ms == 500
+    assert isinstance(await outcome(handler, failures=1), Failed)
+
+
+@pytest.mark.parametrize(("delay", "delay_ms"), [(0.5, 500), (-1, 0), (float("inf"), 365 * 86_400_000)])
+async def test_a_handler_can_put_its_job_off_without_counting_the_attempt(delay: float, delay_ms: int) -> None:
+    async def handler() -> None:
+        raise Snooze(delay)
+
+    assert await outcome(handler, failures=1) == Snoozed(delay_ms)
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"1", b"{", b'{"b": 1}'])
@@ -62,7 +80,7 @@ async def test_a_payload_that_cannot_be_passed_fails(payload: bytes) -> None:
     task = Queue("executor").task(handler)
     job = ReservedJob("0" * 26, "handler", payload, 1, 0, 0, None)
 
-    async def report(progress: JobProgress) -> None: ...
+    async def report(progress: Any) -> None: ...
 
     assert isinstance(await execute(task, job, Context(job, report), anyio.CapacityLimiter(1)), Failed)
 
@@ -80,7 +98,8 @@ async def test_a_lost_lease_is_no_outcome() -> None:
         (LeaseLost("0" * 26), type(None)),
         (WorkerStopped("0" * 26), Snoozed),
         (JobCancelled("0" * 26), Failed),
-        (AttemptTimeout("late"), Retry),
+        (AttemptTimeout("late"), Backoff),
+        (DeadlineExceeded("late"), Failed),
     ],
 )
 async def test_why_a_handler_had_to_stop_says_more_than_what_it_raised_then(reason: EvqError, kind: type) -> None:

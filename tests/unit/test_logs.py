@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from evq.cli.logs import JsonLines, Readable, set_up
+from evq.logs import JsonLines, Readable, set_up
 
 
 def a_record(**extra: object) -> logging.LogRecord:

@@ -1,7 +1,7 @@
 import pytest
 
 from evq import Queue, UsageError
-from evq.settings import check_url, hide_password, redis_url, worker_count
+from evq.settings import check_url, hide_password, parse_url, redis_url, worker_count
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,86 @@ def test_the_pool_has_four_workers_unless_told_otherwise() -> None:
         worker_count({"WORKER_COUNT": "0"})
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://x", "redis://", "redis://h:port", "redis://h:99999"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://x",
+        "redis://",
+        "redis:///0",
+        "redis://h:port",
+        "redis://h:99999",
+        "redis://h/name",
+        "redis://h?db=name",
+        "redis://a:7000,",
+        "redis://a:7000,b:port",
+        "redis://[::1:7000",
+        "unix://",
+        "redis+sentinel://h",
+        "redis+sentinel:///service",
+        "redis+sentinel://h/service/name",
+        "unix+sentinel://h/service",
+        "redis+cluster://h",
+    ],
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="no address of a Redis"):
         check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://h?max_connections=1", "max_connections in the URL of a Redis: use db, password, username"),
+        ("redis://h?ssl_ca_certs=/ca.crt", "ssl_ca_certs in"),
+        ("rediss://h?sentinel_password=secret&socket_timeout=1", "sentinel_password, socket_timeout in"),
+        ("rediss://h?ssl_cert_reqs=some", "ssl_cert_reqs=some: use none, optional or required"),
+    ],
+)
+def test_options_that_are_none_are_refused_by_name(url: str, options: str) -> None:
+    with pytest.raises(UsageError, match=options) as refusal:
+        check_url(url)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("redis://h", [("h", 6379)]),
+        ("rediss://h:1/2", [("h", 1)]),
+        ("redis://a:1,[::1]:2,c", [("a", 1), ("::1", 2), ("c", 6379)]),
+    ],
+)
+def test_a_url_names_one_server_or_several(url: str, servers: list[tuple[str, int]]) -> None:
+    assert [(seed["host"], seed["port"]) for seed in parse_url(url).seeds] == servers
+
+
+def test_a_url_holds_the_login_and_the_options() -> None:
+    (seed,) = parse_url("rediss://ann:s%40%2Fcret@h/2?ssl_ca_certs=/a%20ca.crt&ssl_check_hostname=no").seeds
+    assert seed == {
+        "host": "h",
+        "port": 6379,
+        "tls": True,
+        "username": "ann",
+        "password": "s@/cret",
+        "db": 2,
+        "ssl_ca_certs": "/a ca.crt",
+        "ssl_check_hostname": False,
+    }
+    (seed,) = parse_url("unix:///run/a%20redis.sock?db=1&password=secret").seeds
+    assert seed == {"path": "/run/a redis.sock", "username": None, "password": "secret", "db": 1}
+
+
+def test_sentinels_have_a_login_of_their_own() -> None:
+    address = parse_url("redis+sentinel://ann:secret@a,b:2/queues/3?sentinel_password=other")
+    assert address.service == "queues"
+    assert address.login == {"username": "ann", "password": "secret", "db": 3}
+    assert [(seed["host"], seed["port"], seed["password"]) for seed in address.seeds] == [
+        ("a", 26379, "other"),
+        ("b", 2, "other"),
+    ]
+    assert [(seed["username"], seed["db"]) for seed in address.seeds] == [(None, 0)] * 2
 
 
 @pytest.mark.parametrize(
@@ -47,6 +123,9 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         ("redis://ann:s@cr:et@h:1/0", "redis://ann:***@h:1/0"),
         ("unix://ann:secret@/run/redis.sock", "unix://ann:***@/run/redis.sock"),
         ("unix:///run/redis.sock?db=1&password=secret", "unix:///run/redis.sock?***"),
+        ("redis+sentinel://ann:secret@h:1,i:2/s", "redis+sentinel://ann:***@h:1,i:2/s"),
+        ("redis://:se?cret@h", "redis://***"),
+        ("redis://h?password=se@cret", "redis://***"),
         ("ann:secret@h", "ann:***@h"),
         ("nonsense", "nonsense"),
     ],

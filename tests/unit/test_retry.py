@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,8 @@ from evq import (
     UsageError,
     ValidationError,
 )
+from evq.errors import Retry
+from evq.retry import LONGEST
 
 PLAIN = RetryPolicy(jitter=0)
 
@@ -78,6 +82,24 @@ def test_a_retry_after_is_waited_out_and_never_shortens_the_delay() -> None:
     assert PLAIN.next_delay(NetworkError(retry_after=1), 1) == 5.0
 
 
+@pytest.mark.parametrize(("after", "delay"), [(0, 0.0), (7, 7.0), (-1, 0.0), (math.inf, LONGEST)])
+def test_a_retry_names_its_delay_and_still_counts(after: float, delay: float) -> None:
+    assert [PLAIN.next_delay(Retry(after=after), attempt) for attempt in (1, 2, 3)] == [delay, delay, None]
+
+
+@pytest.mark.parametrize(
+    ("errors", "delay"),
+    [
+        ([TemporaryError(), NetworkError()], 5.0),
+        ([TemporaryError(), ExceptionGroup("inner", [Retry(after=60)])], 60.0),
+        ([TemporaryError(), ValueError()], None),
+        ([ExceptionGroup("inner", [ValidationError()])], None),
+    ],
+)
+def test_a_group_of_errors_is_retried_if_each_of_them_is(errors: list[Exception], delay: float | None) -> None:
+    assert PLAIN.next_delay(ExceptionGroup("several", errors), 1) == delay
+
+
 def test_an_error_class_that_does_not_call_its_base_can_be_retried() -> None:
     class CodedError(TemporaryError):
         def __init__(self, code: int) -> None:
@@ -97,7 +119,17 @@ def test_any_number_of_attempts_stays_below_the_cap() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"attempts": 0}, {"delay": -1}, {"max_delay": -1}, {"jitter": -0.1}, {"backoff": "linear"}]
+    "options",
+    [
+        {"attempts": 0},
+        {"attempts": "3"},
+        {"delay": -1},
+        {"delay": "2"},
+        {"max_delay": math.inf},
+        {"jitter": math.nan},
+        {"backoff": "linear"},
+        {"on": {KeyError: -1}},
+    ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused_by_name(options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):

@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,9 +79,22 @@ def test_a_positional_only_parameter_is_refused(queue: Queue) -> None:
         queue.task(send)
 
 
-def test_a_timeout_must_leave_some_time(queue: Queue) -> None:
-    with pytest.raises(UsageError, match="timeout=0"):
-        queue.task(name="send", timeout=0)(lambda: None)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": "60"},
+        {"timeout": math.inf},
+        {"isolation": "thread"},
+        {"memory": 1 << 20},
+        {"memory": 0, "isolation": "process"},
+        {"memory": "1 GB", "isolation": "process"},
+    ],
+)
+def test_an_option_of_a_task_that_cannot_be_is_refused_by_name(queue: Queue, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"task send: {next(iter(options))}="):
+        queue.task(name="send", **options)(lambda: None)
+    assert not queue.tasks
 
 
 def test_options_say_when_and_how_urgently_and_leave_the_task_as_it_is(queue: Queue) -> None:
@@ -88,20 +102,42 @@ def test_options_say_when_and_how_urgently_and_leave_the_task_as_it_is(queue: Qu
     async def send() -> None: ...
 
     moment = datetime(2030, 1, 1, tzinfo=UTC)
-    job = send.using(delay=1.5, at=moment, priority=7).job()
-    assert (job.delay_ms, job.at_ms, job.priority) == (1500, 1893456000000, 7)
-    assert (send.job().delay_ms, send.job().at_ms, send.job().priority) == (0, 0, PRIORITY)
+    job = send.using(delay=1.5, at=moment, priority=7, group="a", dedup_key="k", expires=1, deadline=2.5).job()
+    assert orjson.loads(job.options) == {
+        "delay": 1500,
+        "at": 1893456000000,
+        "priority": 7,
+        "group": "a",
+        "dedup": "k",
+        "dedup_mode": "existing",
+        "expires": 1000,
+        "deadline": 2500,
+    }
+    assert send.job().options == send.using(priority=PRIORITY).job().options == b""
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"delay": -1}, "cannot be negative"),
-        ({"priority": 4096}, "use 0 .* to 4095"),
-        ({"priority": -1}, "use 0 .* to 4095"),
+        ({"delay": -1}, "delay=-1: use a number of seconds from 0"),
+        ({"delay": float("nan")}, "delay=nan"),
+        ({"delay": True}, "delay=True"),
+        ({"delay": "5"}, "delay='5'"),
+        ({"expires": 0}, "expires=0"),
+        ({"deadline": float("inf")}, "deadline=inf"),
+        ({"dedup_ttl": -1}, "dedup_ttl=-1"),
+        ({"priority": 4096}, "from 0 .* to 4095"),
+        ({"priority": -1}, "from 0 .* to 4095"),
+        ({"priority": 1.5}, "priority=1.5"),
+        ({"group": ""}, "group='': use 1 to 200"),
+        ({"group": 5}, "group=5"),
+        ({"dedup_key": "k" * 201}, "dedup_key="),
+        ({"dedup": "sometimes"}, "use one of reject, existing, replace, debounce"),
+        ({"front": True, "delay": 1}, "neither delay nor at"),
         ({"id": "mine"}, "made by evq.ids.new_id"),
-        ({"at": datetime(2030, 1, 1)}, "needs a time zone"),  # noqa: DTZ001 - the point
-        ({"later": 3}, "later"),
+        ({"at": datetime(2030, 1, 1)}, "with a time zone"),  # noqa: DTZ001 - the point
+        ({"at": 5}, "with a time zone"),
+        ({"later": 3}, "no job option 'later'"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(queue: Queue, options: dict[str, Any], complaint: str) -> None:
@@ -118,10 +154,10 @@ def test_an_end_has_one_hook(queue: Queue) -> None:
 
     async def hook(_: Any) -> None: ...
 
-    assert not send.job().hooked
+    assert send.job().options == b""
     send.on_completed(hook)
-    assert send.job().hooked
-    assert send.using(delay=1).job().hooked
+    assert orjson.loads(send.job().options) == {"hooks": "completed"}
+    assert orjson.loads(send.using(delay=1).job().options) == {"delay": 1000, "hooks": "completed"}
     with pytest.raises(UsageError, match="a hook for completed"):
         send.on_completed(hook)
 

@@ -1,11 +1,12 @@
---[[ end_job: bring a job to its final state, and let everyone know who must: hooks and waiters.
+--[[ end_job: bring a job to its final state, with further fields, and let everyone know who must: hooks and waiters.
 
-  A job whose task has hooks goes on the `ended` list and is kept until they have run; any other expires by itself.
+  The job has been taken from where it was. One whose end has hooks goes on the `ended` list and is kept until they have
+  run; any other expires by itself. What can be done once for all jobs of a call is left to `finish`.
 
-  KEYS  job_of active completed failed cancelled ended hooked_tasks progress_of waiters_of waiter_of counters
+  KEYS  job_of deadlines dedup_of ended hooked_tasks progress_of waiters_of waiter_of
 ]]
 -- @include wake_workers
-local final = { completed = completed, failed = failed, cancelled = cancelled }
+local ends, hooked = {}, {}
 
 local function tell_waiters(id)
   for _, waiter in ipairs(redis.call("SMEMBERS", waiters_of .. id)) do
@@ -15,24 +16,32 @@ local function tell_waiters(id)
   redis.call("DEL", waiters_of .. id)
 end
 
-local function end_job(id, state, time, keep_ms)
-  local key = job_of .. id
-  redis.call("ZREM", active, id)
-  redis.call("HSET", key, "state", state, "ended", time)
-  redis.call("HINCRBY", key, "seq", 1)
-  redis.call("ZADD", final[state], time, id)
-  redis.call("HINCRBY", counters, state, 1)
+local function has_hook(task, event)
+  local hook = task .. " " .. event
+  if hooked[hook] == nil then
+    hooked[hook] = redis.call("SISMEMBER", hooked_tasks, hook) == 1
+  end
+  return hooked[hook]
+end
+
+local function end_job(id, job, state, time, keep_ms, ...)
+  redis.call("HSET", job_of .. id, "state", state, "ended", time, "seq", job.seq + 1, ...)
+  ends[state] = ends[state] or {}
+  table.insert(ends[state], id)
   redis.call("PEXPIRE", progress_of .. id, 3600000)
-  if redis.call("SISMEMBER", hooked_tasks, redis.call("HGET", key, "task")) == 1 then
+  if job.options.expires or job.options.deadline then
+    redis.call("ZREM", deadlines, id)
+  end
+  if job.options.dedup and redis.call("GET", dedup_of .. job.options.dedup) == id then
+    redis.call("DEL", dedup_of .. job.options.dedup)
+  end
+  if job.watched then
+    tell_waiters(id)
+  end
+  if has_hook(job.task, state) then
     redis.call("ZADD", ended, 0, id)
     wake_workers(1)
   else
-    redis.call("PEXPIRE", key, keep_ms)
-  end
-  tell_waiters(id)
-  -- Each end takes two expired ids out of the index, so that it shrinks without a janitor.
-  local expired = redis.call("ZRANGEBYSCORE", final[state], "-inf", time - keep_ms, "LIMIT", 0, 2)
-  if #expired > 0 then
-    redis.call("ZREM", final[state], unpack(expired))
+    redis.call("PEXPIRE", job_of .. id, keep_ms)
   end
 end

@@ -1,10 +1,10 @@
---[[ next_due: ms until the next delayed job falls due or the next lease runs out, or -1 if there is neither.
+--[[ next_due: ms until something falls due (a job, a lease, a deadline, a group's rate), or -1.
 
-  KEYS  delayed active
+  KEYS  delayed active deadlines throttled
 ]]
 local function next_due(time)
   local soonest = -1
-  for _, set in ipairs({ delayed, active }) do
+  for _, set in ipairs({ delayed, active, deadlines, throttled }) do
     local first = redis.call("ZRANGE", set, 0, 0, "WITHSCORES")
     if first[2] then
       local wait = math.max(0, tonumber(first[2]) - time)

@@ -1,31 +1,25 @@
---[[ reclaim_expired: take back jobs whose lease ran out; their worker is gone, or cut off.
+--[[ reclaim_expired: take back jobs whose lease ran out; their worker is gone, or cut off. Returns how many came back.
 
-  They go in front, since they have waited their turn before. Returns how many came back.
+  A job that ran in a process of its own is not blamed for the loss of the whole worker, unless it happens ten times.
 
   KEYS  job_of active
 ]]
--- @include end_job
--- @include to_waiting
+-- @include read_job
+-- @include take_back
 -- @include emit
 local function reclaim_expired(time, limit, keep_ms)
-  local waiting_again, cancelled_now = {}, {}
+  local again = {}
   local expired = redis.call("ZRANGEBYSCORE", active, "-inf", time, "LIMIT", 0, limit)
   -- Each goes before those that are in front, so the first comes last.
   for i = #expired, 1, -1 do
     local id = expired[i]
-    redis.call("ZREM", active, id)
-    local priority, cancel = unpack(redis.call("HMGET", job_of .. id, "priority", "cancel"))
-    if cancel then
-      end_job(id, "cancelled", time, keep_ms)
-      cancelled_now[#cancelled_now + 1] = id
-    elseif priority then
-      redis.call("HINCRBY", job_of .. id, "crashes", 1)
-      redis.call("HINCRBY", job_of .. id, "seq", 1)
-      to_waiting(id, tonumber(priority), true)
-      waiting_again[#waiting_again + 1] = id
+    local job = read_job(id)
+    if not job or job.state ~= "active" then
+      redis.call("ZREM", active, id)
+    elseif take_back(id, job, time, keep_ms, redis.call("HEXISTS", job_of .. id, "isolated") == 1 and 10 or 3) then
+      again[#again + 1] = id
     end
   end
-  emit("reclaimed", waiting_again)
-  emit("cancelled", cancelled_now)
-  return #waiting_again
+  emit("reclaimed", again)
+  return #again
 end

@@ -1,14 +1,20 @@
---[[ to_waiting: put a job among the waiting, behind those of its priority, or with `front` before them.
+--[[ to_waiting: put a job among the waiting of its group, behind those of its priority, or with `front` before them.
 
-  The score is exact: 12 bits of priority, then 41 bits around 2^40 for the sequence, 53 in all.
+  The caller writes the job's state. The score is exact: 12 bits of priority, then 41 bits around 2^40 for the sequence,
+  53 in all.
 
-  KEYS  job_of waiting counters
+  KEYS  job_of waiting waiting_of counters
 ]]
-local function to_waiting(id, priority, front)
+-- @include place_group
+local function to_waiting(id, group, front)
+  local priority = tonumber(redis.call("HGET", job_of .. id, "priority")) or 2048
   local sequence = redis.call("HINCRBY", counters, "sequence", 1)
-  if front then
-    sequence = -sequence
+  local score = priority * 2199023255552 + 1099511627776 + (front and -sequence or sequence)
+  if group then
+    redis.call("ZADD", waiting_of .. group, score, id)
+    redis.call("HINCRBY", counters, "grouped", 1)
+    place_group(group)
+  else
+    redis.call("ZADD", waiting, score, id)
   end
-  redis.call("ZADD", waiting, priority * 2199023255552 + 1099511627776 + sequence, id)
-  redis.call("HSET", job_of .. id, "state", "waiting")
 end

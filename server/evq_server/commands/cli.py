@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from evq import UsageError
-from evq.cli.logs import set_up
+from evq.logs import set_up
 from evq_server.commands.client import Client
 from evq_server.commands.demo import run_demo
 from evq_server.commands.show import show_progress

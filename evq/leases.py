@@ -1,0 +1,78 @@
+"""The leases that a worker holds, in memory that its heart reads without any help of the worker's.
+
+A file without a name, mapped by both: when the worker's event loop last turned, a slot a job, and what the heart must
+know to begin. A slot may be read while it is written. What is read then is at worst an id and a fence that do not
+belong together: Redis answers STALE for such a pair, and the worker knows no such job.
+"""
+
+import mmap
+import os
+import tempfile
+import time
+from struct import Struct
+
+_HEADER = Struct("=dQ")  # when the event loop turned, s of the monotonic clock, which all processes share; slots
+_SLOT = Struct("=26s6xQd")  # id, fence (0: the slot is free), and until when the lease is to be extended (as above)
+
+
+class Leases:
+    """The table: the worker writes it, its heart reads it."""
+
+    def __init__(self, fd: int) -> None:
+        """Map the table in the file *fd*."""
+        self.fd = fd
+        self._memory = mmap.mmap(fd, 0)
+        # Written in one step: a struct would be zeroed first, which the heart might see.
+        self._turned = memoryview(self._memory)[:8].cast("d")
+        _, slots = _HEADER.unpack_from(self._memory)
+        self._end = _HEADER.size + slots * _SLOT.size
+        self._free = list(range(_HEADER.size, self._end, _SLOT.size))
+        self._held: dict[tuple[str, int], int] = {}
+
+    @classmethod
+    def make(cls, slots: int, config: bytes) -> "Leases":
+        """Make a table with room for *slots* leases, and *config* for the heart."""
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("evq-leases")
+        else:  # macOS
+            with tempfile.TemporaryFile() as file:
+                fd = os.dup(file.fileno())
+        os.write(fd, _HEADER.pack(time.monotonic(), slots) + bytes(slots * _SLOT.size) + config)
+        return cls(fd)
+
+    def close(self) -> None:
+        """Close the file; what is mapped stays until nobody knows it any more."""
+        os.close(self.fd)
+
+    # The worker's side. A worker never holds more leases than it may run jobs.
+
+    def hold(self, job_id: str, fence: int, until: float) -> None:
+        """Have a lease extended until then, at most."""
+        slot = self._held[job_id, fence] = self._free.pop()
+        _SLOT.pack_into(self._memory, slot, job_id.encode(), fence, until)
+
+    def release(self, job_id: str, fence: int) -> None:
+        slot = self._held.pop((job_id, fence), None)
+        if slot is not None:
+            _SLOT.pack_into(self._memory, slot, b"", 0, 0.0)
+            self._free.append(slot)
+
+    def turn(self) -> None:
+        """Note that the event loop turns."""
+        self._turned[0] = time.monotonic()
+
+    # The heart's side.
+
+    @property
+    def config(self) -> bytes:
+        return self._memory[self._end :]
+
+    @property
+    def turned(self) -> float:
+        """When the worker's event loop last turned."""
+        return self._turned[0]
+
+    def read(self) -> list[tuple[str, int]]:
+        """List the leases that are to be extended, as (id, fence)."""
+        now, slots = time.monotonic(), self._memory[_HEADER.size : self._end]
+        return [(job_id.decode(), fence) for job_id, fence, until in _SLOT.iter_unpack(slots) if fence and now < until]

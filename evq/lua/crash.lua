@@ -1,0 +1,31 @@
+--[[ crash: take jobs back whose own process died, provided the caller still holds their leases.
+
+  KEYS     job_of
+  ARGV     keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
+  EACH     id          str
+           fence       int
+  RETURNS  a word a job: OK, REPEATED, STALE
+  STATE    active -> waiting, active -> failed, active -> cancelled
+]]
+-- @include now
+-- @include check_lease
+-- @include take_back
+-- @include finish
+-- @include wake_workers
+-- @include emit
+local time, words, again = now(), {}, {}
+for id, fence in each() do
+  local word, job = check_lease(id, fence)
+  if job then
+    if take_back(id, job, time, keep_ms, 3) then
+      again[#again + 1] = id
+    end
+    redis.call("HSET", job_of .. id, "settled", fence)
+  end
+  words[#words + 1] = word
+end
+wake_workers(#again)
+emit("reclaimed", again)
+finish(time, keep_ms, keep_count)
+return words

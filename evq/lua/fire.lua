@@ -1,0 +1,27 @@
+--[[ fire: enqueue the jobs of a schedule's instants and set the next one, unless somebody else was first.
+
+  KEYS     schedules
+  ARGV     name      str
+           instant   int  the one that is due; another in its place means that it was fired, or the schedule changed
+           next_ms   int  the instant at which it fires next
+           task      str
+           payload   str  JSON
+           options   str  JSON, as `enqueue` takes them
+  EACH     id        str  a job an instant; none if all were missed and are left out
+  RETURNS  {FIRED, what `enqueue` answers of each job: OK, EXISTS, {DUPLICATE, id}, {REPLACED, id}}, {EARLY}, {LOST}
+  STATE    new -> waiting
+]]
+-- @include now
+-- @include add_job
+local time, reply = now(), { "FIRED" }
+if tonumber(redis.call("ZSCORE", schedules, name)) ~= instant then
+  return { "LOST" }
+elseif instant > time then
+  return { "EARLY" }
+end
+for id in each() do
+  reply[#reply + 1] = add_job(id, task, payload, options, time)
+end
+redis.call("ZADD", schedules, next_ms, name)
+finish_adding(time)
+return reply

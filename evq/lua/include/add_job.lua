@@ -1,0 +1,45 @@
+--[[ add_job: add one job, unless it is there already or its dedup key is held. Returns what `enqueue` answers.
+
+  `finish_adding` ends the script.
+
+  KEYS  counters
+]]
+-- @include stands
+-- @include hold_key
+-- @include write_job
+-- @include place_job
+-- @include wake_workers
+-- @include emit
+-- @include tally
+local added, replaced, ready = {}, {}, 0
+
+local function add_job(id, task, payload, options_json, time)
+  if stands(id) then
+    return "EXISTS"
+  end
+  local options = options_json == "" and {} or cjson.decode(options_json)
+  local held = options.dedup and hold_key(options, payload, time)
+  if held then
+    if held[1] == "REPLACED" then
+      replaced[#replaced + 1] = held[2]
+    end
+    return held
+  end
+  local kept, due = write_job(id, task, payload, options, time)
+  place_job(id, kept, due, options.front, time)
+  ready = ready + (due > time and 0 or 1)
+  added[#added + 1] = id
+  return "OK"
+end
+
+local function finish_adding(time)
+  emit("replaced", replaced)
+  if #added > 0 then
+    redis.call("HINCRBY", counters, "enqueued", #added)
+    -- A new delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
+    wake_workers(math.max(ready, 1))
+    emit("enqueued", added)
+    tally("enqueued", #added)
+    write_tally(time)
+  end
+end

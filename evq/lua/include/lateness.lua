@@ -1,0 +1,12 @@
+--[[ lateness: the error of a job that may not run any more at a moment, JSON, or nil.
+
+  `expires` is when it must have started for the first time, `deadline` when it must have ended.
+]]
+local function lateness(job, moment)
+  local options = job.options
+  if options.deadline and moment >= options.deadline then
+    return '{"type":"DeadlineExceeded","message":"the job had not ended by its deadline","traceback":""}'
+  elseif options.expires and job.fence == 0 and moment >= options.expires then
+    return '{"type":"Expired","message":"the job had not started before it expired","traceback":""}'
+  end
+end

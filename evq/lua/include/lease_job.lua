@@ -1,0 +1,45 @@
+--[[ lease_job: give a job that was just taken from the waiting to the worker, or park it, or end it if it is too late.
+
+  KEYS  job_of active deadlines parked_of parked_tasks progress_of
+]]
+-- @include read_job
+-- @include lateness
+-- @include end_job
+-- @include tally
+local jobs, leased, parked, strange = {}, {}, {}, {}
+
+local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
+  local key, job = job_of .. id, read_job(id)
+  local late = job and lateness(job, time)
+  if not job or job.state ~= "waiting" then
+    return
+  elseif late then
+    end_job(id, job, "failed", time, keep_ms, "error", late)
+    return
+  elseif not known[job.task] then
+    redis.call("ZADD", parked_of .. job.task, score, id)
+    redis.call("SADD", parked_tasks, job.task)
+    redis.call("HSET", key, "state", "parked", "seq", job.seq + 1)
+    parked[#parked + 1], strange[#strange + 1] = id, job.task
+    return
+  end
+  local payload, created, due, crashed = unpack(redis.call("HMGET", key, "payload", "created", "due", "crashed"))
+  created = tonumber(created) or time
+  local fence, isolated, left = job.fence + 1, 0, -1
+  redis.call("ZADD", active, time + lease_ms, id)
+  redis.call("HSET", key, "state", "active", "worker", worker, "started", time, "seq", job.seq + 1, "fence", fence)
+  if crashed then
+    isolated = known[job.task] == 1 and string.find(crashed, " ") and 1 or 0
+    redis.call(isolated == 1 and "HSET" or "HDEL", key, "isolated", unpack(isolated == 1 and { 1 } or {}))
+  end
+  if job.options.deadline then
+    left = job.options.deadline - time
+    redis.call("ZADD", deadlines, job.options.deadline, id)
+  elseif job.options.expires then
+    redis.call("ZREM", deadlines, id)
+  end
+  tally_time("wait", time - math.max(created, tonumber(due) or 0))
+  local progress = fence > 1 and redis.call("GET", progress_of .. id)
+  leased[#leased + 1] = id
+  jobs[#jobs + 1] = { id, job.task, payload, fence, job.failures, created, progress, left, isolated }
+end

@@ -1,0 +1,34 @@
+--[[ unpark: let parked jobs wait again where they did, since a worker has come that knows their task. Returns whether
+  there are more of them.
+
+  KEYS  job_of waiting waiting_of parked_of parked_tasks counters
+]]
+-- @include read_job
+-- @include place_group
+local function unpark(known, limit)
+  local more = false
+  for task in pairs(known) do
+    if redis.call("SISMEMBER", parked_tasks, task) == 1 then
+      local popped = redis.call("ZPOPMIN", parked_of .. task, limit)
+      for i = 1, #popped, 2 do
+        local id, score = popped[i], popped[i + 1]
+        local job = read_job(id)
+        if job and job.state == "parked" then
+          local group = job.options.group
+          redis.call("ZADD", group and waiting_of .. group or waiting, score, id)
+          redis.call("HSET", job_of .. id, "state", "waiting", "seq", job.seq + 1)
+          if group then
+            redis.call("HINCRBY", counters, "grouped", 1)
+            place_group(group)
+          end
+        end
+      end
+      if redis.call("EXISTS", parked_of .. task) == 0 then
+        redis.call("SREM", parked_tasks, task)
+      else
+        more = true
+      end
+    end
+  end
+  return more
+end

@@ -1,0 +1,26 @@
+--[[ mark: from now on all jobs of a staged batch will run, whatever becomes of their producer.
+
+  KEYS     job_of staging marked staged_of counters
+  ARGV     batch  str
+           id     str  one of its jobs, by which a resent call is known
+           count  int  how many it must have
+  RETURNS  OK, NOT_FOUND (the batch was dropped, or is not whole)
+]]
+-- @include now
+-- @include wake_workers
+-- @include tally
+local time = now()
+if redis.call("ZSCORE", staging, batch) and redis.call("LLEN", staged_of .. batch) == count then
+  redis.call("ZREM", staging, batch) -- a removal first, so that a full Redis takes what follows
+  redis.call("ZADD", marked, time, batch)
+  redis.call("HINCRBY", counters, "enqueued", count)
+  tally("enqueued", count)
+  write_tally(time)
+  wake_workers(1)
+  return "OK"
+end
+local state = redis.call("HGET", job_of .. id, "state")
+if redis.call("ZSCORE", marked, batch) or state and state ~= "staged" then
+  return "OK"
+end
+return "NOT_FOUND"

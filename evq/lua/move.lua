@@ -1,0 +1,17 @@
+--[[ move: let jobs of marked batches join the others.
+
+  ARGV     limit       int
+           keep_ms     int  how long an ended job is kept
+           keep_count  int  how many ended jobs are kept
+  RETURNS  how many moved: if as many as the limit, there may be more
+  STATE    staged -> waiting, staged -> delayed, staged -> cancelled
+]]
+-- @include now
+-- @include move_marked
+-- @include finish
+-- @include wake_workers
+local time = now()
+local moved = move_marked(time, limit, keep_ms)
+wake_workers(moved)
+finish(time, keep_ms, keep_count)
+return moved

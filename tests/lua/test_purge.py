@@ -1,0 +1,41 @@
+import pytest
+
+from evq.lifecycle import State
+from tests.lua.lua_bench import KEEP_COUNT, Bench
+
+pytestmark = pytest.mark.anyio
+
+
+async def purge(lua: Bench, *, age_ms: int) -> int:
+    count: int = await lua.broker.run("purge", state=State.COMPLETED, age_ms=age_ms, limit=250)
+    return count
+
+
+async def test_jobs_that_ended_long_enough_ago_are_deleted_portion_by_portion(lua: Bench) -> None:
+    for _ in range(3):
+        await lua.ack(await lua.start())
+    lua.later(1000)
+    young = await lua.start()
+    await lua.ack(young)
+    assert await purge(lua, age_ms=1000) == 3
+    assert await purge(lua, age_ms=1000) == 0
+    assert lua.members("completed") == [young.id]
+    assert [key for key in lua.everything() if ":job:" in key] == [lua.key("job_of", young.id)]
+
+
+async def test_what_hooks_have_not_been_told_of_is_not_purged(lua: Bench) -> None:
+    job = await lua.start(hooks=["completed"])
+    await lua.ack(job)
+    assert await purge(lua, age_ms=0) == 0
+    await lua.ack_ended(job.id, lua.seq(job.id))
+    assert await purge(lua, age_ms=0) == 1
+
+
+async def test_no_more_ended_jobs_are_kept_than_the_queue_wants(lua: Bench) -> None:
+    ids = [await lua.enqueue() for _ in range(KEEP_COUNT + 20)]
+    for start in range(0, len(ids), 100):
+        jobs = (await lua.take(100)).jobs
+        assert [job.id for job in jobs] == ids[start : start + 100]
+        await lua.settle("ack", jobs, b"1")
+    assert lua.members("completed") == ids[20:]
+    assert not lua.redis.exists(*(lua.key("job_of", job_id) for job_id in ids[:20]))

@@ -1,0 +1,171 @@
+"""Large batches: staged, marked, moved. Before the mark none can run, after it all will."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from evq import NewJob, QueueUnavailable, Reply, UsageError
+from evq.broker import HOLD_MS
+from evq.census import counts
+from evq.job import JobOptions
+from tests.lua.lua_bench import Bench
+
+pytestmark = pytest.mark.anyio
+
+
+def jobs(count: int, **options: Any) -> list[NewJob]:
+    return [NewJob.make("send", {"n": n}, JobOptions(**options)) for n in range(count)]
+
+
+async def stage(lua: Bench, some: Sequence[NewJob], batch: str = "b") -> None:
+    each = [(job.id, job.task, job.payload, job.options) for job in some]
+    await lua.broker.run("stage", each, batch=batch, hold_ms=HOLD_MS)
+
+
+async def mark(lua: Bench, some: Sequence[NewJob], batch: str = "b") -> Reply:
+    return await lua.broker.word("mark", batch=batch, id=some[0].id, count=len(some))
+
+
+async def test_a_large_batch_is_enqueued_whole_and_in_order(lua: Bench) -> None:
+    some = jobs(1200)
+    assert await lua.broker.enqueue(some) == [(Reply.OK, job.id) for job in some]
+    assert lua.members("waiting") == [job.id for job in some]
+    assert (await counts(lua.broker))["enqueued"] == 1200
+    assert not lua.redis.exists(lua.key("staging"), lua.key("marked"))
+    assert sum(len(ids) for name, ids in lua.events() if name == "enqueued") == 1200
+
+
+async def test_before_the_mark_none_can_run(lua: Bench) -> None:
+    await stage(lua, jobs(3))
+    await lua.broker.maintain(10)
+    assert (await lua.take(3)).jobs == []
+
+
+async def test_after_the_mark_all_run_though_their_producer_is_gone(lua: Bench) -> None:
+    some = jobs(100)
+    await stage(lua, some)
+    assert await mark(lua, some) is Reply.OK
+    assert len((await lua.take(10)).jobs) == 10, "a worker that reserves moves them"
+    while await lua.broker.maintain(10) == 0:
+        pass
+    assert len((await lua.take(100)).jobs) == 90
+
+
+async def test_staged_jobs_keep_their_options(lua: Bench) -> None:
+    some = [*jobs(1, delay=5), *jobs(1, group="a"), *jobs(1, priority=3)]
+    await stage(lua, some)
+    await mark(lua, some)
+    await lua.broker.maintain(10)
+    delayed, grouped, urgent = (job.id for job in some)
+    assert lua.members("delayed") == [delayed]
+    assert lua.members("waiting_of", "a") == [grouped]
+    assert lua.record(urgent)["priority"] == "3"
+
+
+async def test_a_batch_whose_producer_is_gone_is_dropped_and_cannot_be_marked(lua: Bench) -> None:
+    some = jobs(30)
+    await stage(lua, some)
+    lua.later(HOLD_MS)
+    for _ in range(5):
+        await lua.broker.maintain(10)
+    assert await mark(lua, some) is Reply.NOT_FOUND
+    assert not any(lua.record(job.id) for job in some)
+    assert not lua.redis.exists(lua.key("staging"), lua.key("staged_of", "b"))
+
+
+async def test_a_producer_that_was_too_slow_is_told_and_may_begin_again(
+    lua: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = lua.broker.word
+
+    async def send_too_late(verb: str, **argv: Any) -> Reply:
+        """Let the batch be dropped between its last part and its mark."""
+        lua.later(HOLD_MS)
+        for _ in range(10):
+            await lua.broker.maintain(100)
+        return await send(verb, **argv)
+
+    monkeypatch.setattr(lua.broker, "word", send_too_late)
+    with pytest.raises(QueueUnavailable, match="enqueue it again"):
+        await lua.broker.enqueue(jobs(600))
+    assert (await lua.take(5)).jobs == []
+
+
+async def test_a_resent_mark_is_known_before_and_after_the_move(lua: Bench) -> None:
+    some = jobs(5)
+    await stage(lua, some)
+    assert await mark(lua, some) is Reply.OK
+    assert await mark(lua, some) is Reply.OK
+    await lua.broker.maintain(10)
+    assert await mark(lua, some) is Reply.OK
+    assert len((await lua.take(10)).jobs) == 5
+
+
+async def test_a_batch_that_is_not_whole_is_not_marked(lua: Bench) -> None:
+    some = jobs(5)
+    await stage(lua, some[:3])
+    assert await mark(lua, some) is Reply.NOT_FOUND
+
+
+async def test_a_batch_that_is_enqueued_again_changes_nothing(lua: Bench) -> None:
+    some = jobs(600)
+    await lua.broker.enqueue(some)
+    assert {word for word, _ in await lua.broker.enqueue(some)} == {Reply.EXISTS}
+    assert len(lua.members("waiting")) == 600
+
+
+async def test_a_producer_that_begins_anew_loses_nothing_to_the_drop_of_its_first_batch(lua: Bench) -> None:
+    some = jobs(600)
+    await stage(lua, some[:400], "first")
+    assert {word for word, _ in await lua.broker.enqueue(some)} == {Reply.OK}
+    lua.later(HOLD_MS)
+    for _ in range(20):
+        await lua.broker.maintain(100)
+    assert lua.members("waiting") == [job.id for job in some]
+    assert not lua.redis.exists(lua.key("staging"), lua.key("staged_of", "first"))
+
+
+async def test_a_job_of_a_batch_that_was_given_up_can_be_enqueued_by_itself(lua: Bench) -> None:
+    (job,) = jobs(1)
+    await stage(lua, [job])
+    assert await lua.broker.enqueue([job]) == [(Reply.OK, job.id)]
+    lua.later(HOLD_MS)
+    await lua.broker.maintain(10)
+    assert (await lua.reserve()).id == job.id
+
+
+async def test_a_part_that_is_sent_twice_counts_once(lua: Bench) -> None:
+    some = jobs(4)
+    await stage(lua, some[:3])
+    await stage(lua, some)
+    assert await mark(lua, some) is Reply.OK
+    await lua.broker.maintain(10)
+    assert lua.members("waiting") == [job.id for job in some]
+
+
+async def test_a_job_that_is_listed_twice_is_one(lua: Bench) -> None:
+    some = jobs(300)
+    await lua.broker.enqueue([*some, *some])
+    assert lua.members("waiting") == [job.id for job in some]
+
+
+async def test_a_large_batch_can_be_put_in_front(lua: Bench) -> None:
+    behind = await lua.enqueue()
+    await lua.broker.enqueue(jobs(300, front=True))
+    assert lua.members("waiting")[-1] == behind
+
+
+async def test_a_staged_job_that_is_cancelled_never_runs(lua: Bench) -> None:
+    some = jobs(3)
+    await stage(lua, some)
+    assert await lua.cancel(some[1].id) is Reply.REQUESTED
+    await mark(lua, some)
+    await lua.broker.maintain(10)
+    assert [lua.state(job.id) for job in some] == ["waiting", "cancelled", "waiting"]
+
+
+async def test_jobs_with_a_dedup_key_are_refused_in_a_large_batch(lua: Bench) -> None:
+    with pytest.raises(UsageError, match=r"dedup_key.*250"):
+        await lua.broker.enqueue([*jobs(300), *jobs(1, dedup_key="k")])
+    assert lua.members("waiting") == []
