@@ -1,0 +1,87 @@
+"""Bugs to be planted in the scripts, one at a time, to see that the model finds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evq.scripts import read_sources
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A bug: in the script or include *file*, *old* becomes *new*."""
+
+    file: str
+    old: str
+    new: str
+
+    def planted(self) -> Mapping[str, str]:
+        """Return the changed source by its name; raise `ValueError` if there is not one place to change."""
+        source = (read_sources("evq.lua") | read_sources("evq.lua.include"))[self.file]
+        if source.count(self.old) != 1:
+            raise ValueError(f"{self.file}.lua has {source.count(self.old)} times: {self.old}")
+        return {self.file: source.replace(self.old, self.new)}
+
+
+MUTATIONS = {
+    "a stale fence is as good as the newest": Mutation(
+        "check_lease", 'job.state == "active" and job.fence == fence', 'job.state == "active"'
+    ),
+    "a lease does not raise the fence": Mutation("lease_job", "job.fence + 1, 0, -1", "math.max(job.fence, 1), 0, -1"),
+    "a settle is not remembered": Mutation("snooze", '"settled", fence, "due", due', '"due", due'),
+    "an ack writes before it removes": Mutation(
+        "ack",
+        """    leave_active(id, job)
+    end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+""",
+        """    end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+    leave_active(id, job)
+""",
+    ),
+    "an end keeps its dedup key": Mutation(
+        "end_job", 'if job.options.dedup and redis.call("GET"', 'if false and redis.call("GET"'
+    ),
+    "a remove keeps its dedup key": Mutation(
+        "remove", 'if job.options.dedup and redis.call("GET"', 'if false and redis.call("GET"'
+    ),
+    "a lost worker counts as no crash": Mutation(
+        "take_back", "local key, crashes = job_of .. id, { time }", "local key, crashes = job_of .. id, {}"
+    ),
+    "whoever ran isolated is blamed at once": Mutation("reclaim_expired", "and 10 or 3", "and 3 or 3"),
+    "an end gives no place in its group back": Mutation("leave_active", '"active", -1)', '"active", 0)'),
+    "a group may run one more than its cap": Mutation(
+        "place_group", "tonumber(running or 0) < tonumber", "tonumber(running or 0) <= tonumber"
+    ),
+    "a pause of the queue is ignored": Mutation("allowance", "if paused then", "if false then"),
+    "a pause of a group is ignored": Mutation("place_group", "and not paused", "and true"),
+    "a rate is never spent": Mutation("allowance", "if interval and count > 0 then", "if false then"),
+    "a group that was held back stays so": Mutation("promote_due", '    redis.call("ZREM", throttled, group)\n', ""),
+    "a retry forgets that the job was cancelled": Mutation("backoff", "if job.cancel then", "if false then"),
+    "a reclaim forgets that the job was cancelled": Mutation("take_back", "if job.cancel then", "if false then"),
+    "a delayed job loses its priority": Mutation(
+        "to_waiting", 'tonumber(redis.call("HGET", job_of .. id, "priority")) or 2048', "2048"
+    ),
+    "what goes in front goes behind": Mutation("to_waiting", "(front and -sequence or sequence)", "sequence"),
+    "an expired job stays where it waits": Mutation(
+        "expire_due", "withdraw(id, job)", 'job.state ~= "active" and job.state ~= "staged"'
+    ),
+    "a batch that is not whole is marked": Mutation(
+        "mark", ' and redis.call("LLEN", staged_of .. batch) == count then', " then"
+    ),
+    "a dropped batch takes jobs along that were enqueued again": Mutation(
+        "expire_due", 'if redis.pcall("HGET", job_of .. id, "batch") == batch then', "if true then"
+    ),
+    "a job of a batch that may be dropped stands": Mutation(
+        "stands", 'return state and (state ~= "staged" or redis.call("ZSCORE", marked, batch or ""))', "return state"
+    ),
+    "a cancelled job of a batch runs": Mutation("move_marked", "if job.cancel then", "if false then"),
+    "a replay keeps the failures": Mutation("replay", '"HDEL", key, "failures", "error"', '"HDEL", key, "error"'),
+    "an unparked job of a group is not counted": Mutation(
+        "unpark", '            redis.call("HINCRBY", counters, "grouped", 1)\n', ""
+    ),
+    "what is kept of an end is deleted though the job was enqueued again": Mutation(
+        "forget", "if not found or found == state then", "if true then"
+    ),
+    "a purge takes jobs whose hooks have not run": Mutation(
+        "purge", 'if not redis.call("ZSCORE", ended, id) then', "if true then"
+    ),
+}

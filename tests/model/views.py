@@ -1,0 +1,143 @@
+"""A queue as it should be, and as it is: the model and Redis, said in the same words."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from evq.keys import KEYS
+from evq.lifecycle import State
+from tests.lua.lua_bench import Bench
+from tests.model.model import Model
+
+HINTS = {"events", "wake"}
+"""Not compared: losing them costs time, never a job."""
+HEARTS = {"workers", "worker_of"}
+HEART_FIGURES = {"busy_ms", "capacity_ms", "cpu_ms", "rss"}
+"""Not compared: what a worker says of itself."""
+_TAILS = {tail: name for name, (tail, _) in KEYS.items()}
+
+
+def expected(model: Model) -> dict[str, Any]:
+    groups = {job.group for job in model.jobs.values() if job.group} | model.limits.keys() - {""}
+    waiting = {group or "": [job.id for job in model.waiting(group)] for group in (None, *groups)}
+    parked: defaultdict[str, list[str]] = defaultdict(list)
+    for job in sorted(model.jobs_in(State.PARKED), key=lambda job: job.place):
+        parked[job.task].append(job.id)
+    return {
+        "jobs": {job.id: job.record() for job in model.jobs.values()},
+        "waiting": _some(waiting),
+        "delayed": {job.id: job.due for job in model.jobs_in(State.DELAYED)},
+        "active": {job.id: job.lease for job in model.jobs_in(State.ACTIVE)},
+        "parked": parked,
+        "parked tasks": set(parked),
+        "deadlines": model.deadlines,
+        "ended": model.index,
+        "to tell": model.to_tell,
+        "hooks": model.hooks,
+        "dedup": model.dedup,
+        "groups": model.open_groups(),
+        "group names": {group for group, ids in waiting.items() if group and ids},
+        "throttled": model.throttled,
+        "limits": _some({g: model.limits[g].record(model.running(g) if g else 0) for g in ("", *groups)}),
+        "staging": model.staging,
+        "marked": model.marked,
+        "batches": _some(model.batches),
+        "counters": _some(model.totals | {"grouped": sum(len(ids) for group, ids in waiting.items() if group)}),
+        "figures": _some(model.figures),
+        "progress": {job.id: job.progress for job in model.jobs.values() if job.progress is not None},
+        "logs": {job.id: job.log for job in model.jobs.values() if job.log},
+        "waiters": _some(model.waiters),
+        "told": _some(model.told),
+    }
+
+
+def observe(bench: Bench) -> dict[str, Any]:
+    found = _contents(bench)
+
+    def scores(name: str) -> dict[str, int]:
+        return {member: int(score) for member, score in found[name].get("", ())}
+
+    def orders(name: str) -> dict[str, list[str]]:
+        return {suffix: [member for member, _ in pairs] for suffix, pairs in found[name].items()}
+
+    limits = {**found["limits"], **found["group_of"]}
+    counters = {name: int(text) for name, text in found["counters"].get("", {}).items() if "." not in text}
+    figures: Counter[str] = Counter()
+    for minute in found["metrics_of"].values():
+        figures.update({name: int(text) for name, text in minute.items() if name not in HEART_FIGURES})
+    return {
+        "jobs": {job_id: _record(fields) for job_id, fields in found["job_of"].items()},
+        "waiting": {**orders("waiting"), **orders("waiting_of")},
+        "delayed": scores("delayed"),
+        "active": scores("active"),
+        "parked": orders("parked_of"),
+        "parked tasks": found["parked_tasks"].get("", set()),
+        "deadlines": scores("deadlines"),
+        "ended": {state: scores(state) for state in ("completed", "failed", "cancelled")},
+        "to tell": scores("ended"),
+        "hooks": found["hooked_tasks"].get("", set()),
+        "dedup": found["dedup_of"],
+        "groups": set(scores("groups")),
+        "group names": found["group_names"].get("", set()),
+        "throttled": scores("throttled"),
+        "limits": _some({name: _without(fields, "turn") for name, fields in limits.items()}),
+        "staging": scores("staging"),
+        "marked": scores("marked"),
+        "batches": found["staged_of"],
+        "counters": _some(_without(counters, "sequence", "turn")),
+        "figures": _some(figures),
+        "progress": {job_id: orjson.loads(text)["percentage"] for job_id, text in found["progress_of"].items()},
+        "logs": found["log_of"],
+        "waiters": found["waiters_of"],
+        "told": {waiter: ids for waiter, ids in found["waiter_of"].items() if not waiter.endswith(".heart")},
+    }
+
+
+def _contents(bench: Bench) -> defaultdict[str, dict[str, Any]]:
+    """Read every key of the queue: by its name in `KEYS`, then by its suffix."""
+    prefix, pipe = bench.key("job_of").removesuffix("job:"), bench.redis.pipeline(transaction=False)
+    wanted = []
+    for key in bench.redis.keys(prefix + "*"):
+        tail = key.removeprefix(prefix)
+        head, colon, suffix = tail.partition(":")
+        name = _TAILS.get(tail) or _TAILS[head + colon]
+        if name in HINTS | HEARTS or key == bench.key("progress_of", "clock"):
+            continue
+        wanted.append((name, suffix))
+        match KEYS[name][1].split()[0]:
+            case "HASH":
+                pipe.hgetall(key)
+            case "ZSET":
+                pipe.zrange(key, 0, -1, withscores=True)
+            case "SET":
+                pipe.smembers(key)
+            case "LIST":
+                pipe.lrange(key, 0, -1)
+            case _:
+                pipe.get(key)
+        pipe.pttl(key)
+    replies = pipe.execute()
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for (name, suffix), content, ttl in zip(wanted, replies[::2], replies[1::2], strict=True):
+        found[name][suffix] = content | {"ttl": ttl} if name == "job_of" else content
+    return found
+
+
+def _record(fields: dict[str, Any]) -> dict[str, Any]:
+    record = _without(fields, "ttl")
+    for name in ("options", "error"):
+        if name in record:
+            record[name] = orjson.loads(record[name])
+    if "error" in record:
+        record["error"] = record["error"]["type"]  # its message is for people
+    return record | ({} if fields["ttl"] == -1 else {"ttl": "1"})
+
+
+def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def _some(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if value}
