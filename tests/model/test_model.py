@@ -111,6 +111,6 @@ def test_a_planted_bug_is_found(own_url: str, name: str) -> None:
         for script in scripts.values():
             made.bench.redis.script_load(script.body)  # it is no bug to be found that a script cannot be read
         with pytest.raises(Exception):  # noqa: B017 - whatever the bug leads to
-            run(made, 500, 60, chosen_seed(), shrink=False)
+            run(made, 1500, 60, chosen_seed(), shrink=False)
     assert made.failure is not None
     print("| {} | {} | {} |".format(name, *reversed(made.failure)))

@@ -214,6 +214,6 @@ async def check(jobs: ImportJobs, settings: Settings, people: dict[str, set[str]
         with ZipFile(settings.artefacts / import_id / "qr.zip") as archive:
             codes = [archive.read(name) for name in archive.namelist() if name.endswith(".png")]
         assert len({hashlib.sha256(code).digest() for code in codes}) == len(emails)
-    with anyio.fail_after(20):  # the last clean-up may have to wait for the lease of a killed hook
+    with anyio.fail_after(90):  # the last clean-up may have to wait for a killed hook, the longer the more often it was
         while list(settings.uploads.iterdir()) + list(settings.spool.iterdir()):
             await anyio.sleep(0.1)
