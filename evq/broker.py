@@ -1,4 +1,4 @@
-"""The one place that talks to Redis: a method a script, and the few plain reads."""
+"""The one place that talks to Redis: any script by its verb, and plain commands that change no job."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -19,7 +19,6 @@ BULK: Final = 250
 """Jobs in one call of a script, which keeps it well below 5 ms."""
 HOLD_MS: Final = 600_000
 """How long the producer of a large batch may take from one part to the next, ms."""
-
 PORTION: Final = 100
 """Jobs in one call of a script that does more to each, such as ending it."""
 

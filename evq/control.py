@@ -204,8 +204,8 @@ class Control(ABC):
 
         Each runs up to its capacity. The number stays until it is set again; None: as many as each was started with.
         """
-        if count is not None and (not isinstance(count, int) or count < 0):
-            raise UsageError(f"scale({count!r}): use 0 or more, or None for as many as each pool was started with")
+        if count is not None:
+            check_whole("count", count, least=0)
         running: int = await self.broker.run("scale", count=-1 if count is None else count, by=0)
         return running
 
@@ -216,6 +216,8 @@ def _group(group: str | None) -> str:
 
 
 def listed(state: State | str) -> State:
-    if state not in set(State) - {State.STAGED}:
-        raise UsageError(f"state={state!r}: use one of {', '.join(set(State) - {State.STAGED})}")
+    """Return the state whose jobs can be listed; raise `UsageError` if there is none of that name."""
+    known = [one for one in State if one is not State.STAGED]
+    if state not in known:
+        raise UsageError(f"state={state!r}: use one of {', '.join(known)}")
     return State(state)

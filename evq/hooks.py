@@ -103,7 +103,7 @@ class Hooks:
             # Its place, but not its message, which may be about persons.
             place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
             extra = {"job": job_id, "error": type(error).__name__}
-            log.error("a hook failed and will be run again: %s\n%s", type(error).__name__, place, extra=extra)  # noqa: TRY400
+            log.error("a hook failed and will be run again: %s\n%s", type(error).__name__, place, extra=extra)  # noqa: TRY400 - no message
         finally:
             self._running -= 1
             self._look.set()

@@ -84,7 +84,8 @@ class Upkeep:
             except EvqError as error:  # one that cannot be fired keeps none of the others
                 if name not in self._broken:
                     self._broken.add(name)
-                    log.error("cannot fire: %s", error, extra={"queue": self._queue.name, "schedule": name})  # noqa: TRY400
+                    extra = {"queue": self._queue.name, "schedule": name}
+                    log.error("cannot fire: %s", error, extra=extra)  # noqa: TRY400 - its sentence says it all
         return PERIOD if wait_ms < 0 else min(PERIOD, wait_ms / 1000)
 
     async def _fire(self, schedule: Schedule, now: datetime) -> None:

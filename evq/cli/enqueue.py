@@ -56,14 +56,15 @@ async def enqueue(
 
 
 def _payload(text: str | None, pairs: Sequence[str]) -> dict[str, Any]:
-    payload: Any = {}
+    payload: dict[str, Any] = {}
     if text is not None:
         try:
-            payload = orjson.loads(sys.stdin.buffer.read() if text == "-" else text)
+            given = orjson.loads(sys.stdin.buffer.read() if text == "-" else text)
         except orjson.JSONDecodeError as error:
             raise click.BadParameter(str(error), param_hint="--payload") from error
-        if not isinstance(payload, dict):
+        if not isinstance(given, dict):
             raise click.BadParameter('use a JSON object, such as \'{"to": "a@example.org"}\'', param_hint="--payload")
+        payload = given
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not key or not equals:
@@ -72,4 +73,4 @@ def _payload(text: str | None, pairs: Sequence[str]) -> dict[str, Any]:
             payload[key] = orjson.loads(value)
         except orjson.JSONDecodeError:
             payload[key] = value
-    return payload  # type: ignore[no-any-return]
+    return payload
