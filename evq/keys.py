@@ -39,7 +39,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "waiter_of": ("waiter:", "LIST   ids of ended jobs that a waiter is to be told of"),
     "wake": ("wake", "LIST   tokens that idle workers sleep on; hints only"),
     "events": ("events", "STREAM hints that jobs have changed; always trimmed"),
-    "counters": ("counters", "HASH   sequence, turn, and jobs by outcome since the beginning"),
+    "counters": (
+        "counters",
+        "HASH   sequence, turn, until when no lease is taken back, jobs by outcome",
+    ),
     "schedules": ("schedules", "ZSET   schedule -> the next instant at which it fires, ms"),
     "schedule_specs": ("schedule-specs", "HASH   schedule -> what it enqueues and when, JSON"),
     "workers": ("workers", "ZSET   worker -> ms until which it counts as alive"),

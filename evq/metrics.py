@@ -19,7 +19,7 @@ KEPT: Final = timedelta(hours=48)
 """How long the numbers of a minute are kept."""
 HISTOGRAM: Final = 33
 """Buckets of a histogram: bucket b counts the times that have b bits in ms, the last one all the longer ones, too."""
-COUNTS: Final = ("enqueued", "started", "completed", "failed", "cancelled", "retried", "reclaimed", "snoozed")
+COUNTS: Final = ("enqueued", "completed", "failed", "cancelled", "retried", "reclaimed", "snoozed")
 
 Numbers = Mapping[str, int]
 """What was counted in some time, by the names in Redis."""
@@ -70,8 +70,6 @@ class Figures:
     seconds: float
     """How long the time was; a minute that is not over has fewer than 60."""
     enqueued: int
-    started: int
-    """Attempts."""
     completed: int
     failed: int
     """For good; failed attempts that were tried again are `retried`."""
@@ -90,6 +88,11 @@ class Figures:
     """Cores that the workers kept busy, on the average."""
     rss: int
     """The most memory that one worker had, bytes."""
+
+    @property
+    def started(self) -> int:
+        """Attempts."""
+        return self.wait.count
 
     @property
     def throughput(self) -> float:
@@ -113,6 +116,7 @@ class Figures:
             "start": self.start.isoformat(),
             "wait": self.wait.to_wire(),
             "work": self.work.to_wire(),
+            "started": self.started,
             "throughput": self.throughput,
             "failureRate": self.failure_rate,
             "successRate": self.success_rate,

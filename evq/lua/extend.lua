@@ -1,6 +1,6 @@
 --[[ extend: one heartbeat of a worker: it is alive, says how it is, and its leases run on.
 
-  KEYS     active workers worker_of metrics_of
+  KEYS     active workers worker_of metrics_of counters
   ARGV     worker       str
            lease_ms     int
            info         str  JSON
@@ -20,6 +20,9 @@ local time, words = now(), {}
 
 -- A removal first, so that a full Redis lets hearts beat.
 redis.call("ZREMRANGEBYSCORE", workers, "-inf", time)
+if redis.call("EXISTS", workers) == 0 then
+  redis.call("HSET", counters, "held", time + math.min(math.floor(lease_ms / 2), 8000))
+end
 redis.call("ZADD", workers, time + lease_ms, worker)
 redis.call("SET", worker_of .. worker, info, "PX", lease_ms)
 

@@ -24,7 +24,6 @@
 -- @include next_group
 -- @include lease_job
 -- @include unpark
--- @include tally
 -- @include finish
 -- @include wake_workers
 -- @include emit
@@ -80,9 +79,6 @@ else
   more = group and more > 0
 end
 
-if #leased > 0 then
-  tally("started", #leased)
-end
 emit("reserved", leased)
 emit("parked", parked)
 wake_workers(#parked)

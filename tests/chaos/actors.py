@@ -63,6 +63,15 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
 
+    def suspend(self) -> None:
+        """Let it stand still until `resume`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         with contextlib.suppress(AssertionError):
             self.kill()

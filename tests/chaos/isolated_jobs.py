@@ -3,7 +3,7 @@
 import asyncio
 
 from evq import Context
-from tests.chaos.jobs import Result, queue, written
+from tests.chaos.jobs import Result, is_first, queue, written
 
 
 @queue.task(isolation="process", memory=64 << 20)
@@ -18,5 +18,5 @@ async def eat(ctx: Context, size: int) -> Result:
 async def apart(ctx: Context, ms: int = 0) -> Result:
     """Take a while in a process of its own; for ever, the first time, if that is no time at all."""
     with written(ctx) as result:
-        await asyncio.sleep(ms / 1000 if ms or ctx.fence > 1 else 60)
+        await asyncio.sleep(60 if is_first(ctx) and not ms else ms / 1000)
     return result

@@ -34,7 +34,8 @@ async def test_f29_a_group_is_cancelled_whole_without_blocking_redis(scene: Scen
         while (await job.refresh()).status is not JobStatus.CANCELLED:
             assert time.monotonic() - asked < 10
             await anyio.sleep(0.05)
-    assert len(scene.redis.client.slowlog_get(count)) <= 1 + count // 2_500  # now and then the machine holds it up
+    # A busy machine holds up a call now and then, but not a quarter of those that take 100 jobs each.
+    assert len(scene.redis.client.slowlog_get(count)) <= 1 + count // 400
     started = {entry.job for entry in scene.journal.entries("started")}
     assert started.isdisjoint(job.id for job in waiting)
     await scene.verify()

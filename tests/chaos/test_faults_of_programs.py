@@ -34,7 +34,7 @@ async def test_f24_a_job_of_an_unknown_task_is_parked_without_a_stir_until_someb
             await anyio.sleep(0.02)
     calls = scene.redis.calls_of("evalsha")
     await anyio.sleep(1)
-    assert scene.redis.calls_of("evalsha") - calls < 10
+    assert scene.redis.calls_of("evalsha") - calls < 50, "it goes round and round"
     assert job.status is JobStatus.PENDING
     assert "jobs of unknown tasks were parked" in stranger.said
     await scene.worker(target="later:queue", environ={"PYTHONPATH": f"{tmp.parent}:{ROOT}"})
@@ -79,7 +79,7 @@ async def test_f27_a_cancel_that_races_with_the_end_leaves_one_end(queue: Queue,
     ends: Counter[str] = Counter()
     async with working(queue, concurrency=50):
         await until(queue.workers)  # until it has a heart, which tells it of cancels
-        for _ in range(rounds // 50):
+        while ends.total() < rounds or (min(ends["completed"], ends["cancelled"]) == 0 and ends.total() < 10 * rounds):
             jobs = await queue.enqueue_many([quick.job() for _ in range(50)])
             async with anyio.create_task_group() as group:
                 for job in jobs:
@@ -87,7 +87,7 @@ async def test_f27_a_cancel_that_races_with_the_end_leaves_one_end(queue: Queue,
             for job in jobs:
                 ends[await end_of(job)] += 1
                 assert words[job.id] in (Reply.REQUESTED, Reply.ENDED)
-    assert min(ends[end] for end in ("completed", "cancelled")) > 0, "there was no race"
+    assert min(ends["completed"], ends["cancelled"]) > 0, "there was no race"
     counts = await queue.counts()
     assert {name: counts[name] for name in ("completed", "cancelled", "failed")} == {"failed": 0, **ends}
 

@@ -43,7 +43,7 @@ async def test_f1_a_job_of_a_killed_worker_runs_again_within_its_lease_and_a_sec
     again = await second_start(scene, job)
     print(f"with a lease of {lease:g} s it ran again after {again.at - killed:.2f} s")
     assert again.at - killed <= lease + 1
-    assert (again.fence, again.attempt) == (2, 1)
+    assert again.attempt == 1
     (scene.folder / "gate").touch()
     assert await scene.run(job) == 2
     assert (await job.refresh()).record.crashes == 1
@@ -72,7 +72,8 @@ async def test_f2_a_worker_killed_before_it_read_what_it_had_reserved_loses_noth
     victim.kill()
     assert scene.journal.entries("started", job.id) == []
     await scene.worker()
-    assert await scene.run(job) == 2
+    await scene.run(job)
+    assert (await job.refresh()).record.crashes == 1
     await scene.verify()
 
 
@@ -81,10 +82,11 @@ async def test_f3_a_worker_killed_after_the_effect_and_before_the_ack_has_one_ef
     job = await scene.enqueue("die_once")
     assert await victim.ended(within=10) == -signal.SIGKILL
     (effect,) = scene.journal.entries("effect", job.id)
-    assert (effect.fence, effect.more["accepted"]) == (1, True)
+    assert effect.more["accepted"]
     await scene.worker()
     assert await scene.run(job) == 2
-    assert [e.fence for e in scene.journal.entries("effect", job.id) if e.more["accepted"]] == [1, 2]
+    effects = scene.journal.entries("effect", job.id)
+    assert [(e.more["accepted"], e.fence > effect.fence) for e in effects] == [(True, False), (True, True)]
     await scene.verify()
 
 
@@ -135,7 +137,10 @@ async def test_f6_a_worker_that_was_suspended_past_its_lease_wakes_and_changes_n
     before = (await job.refresh()).record
     zombie.send(signal.SIGCONT)
     effects = await scene.journal.wait_for("effect", job.id, count=2)
-    assert [(effect.fence, effect.more["accepted"]) for effect in effects] == [(2, True), (1, False)]
+    assert [(effect.fence == again.fence, effect.more["accepted"]) for effect in effects] == [
+        (True, True),
+        (False, False),
+    ]
     await scene.run(await scene.enqueue("work"))
     assert (await job.refresh()).record == before
     await scene.verify()

@@ -149,7 +149,7 @@ class Bench:
     async def beat(self, worker: str = "w1", jobs: Sequence[ReservedJob] = (), **figures: Argument) -> list[Reply]:
         """Send a heartbeat, which is `BEAT` but for these *figures*."""
         leases = [(job.id, job.fence) for job in jobs]
-        words = await self.broker.run("extend", leases, worker=worker, lease_ms=LEASE_MS, **{**BEAT, **figures})
+        words = await self.broker.run("extend", leases, worker=worker, **{"lease_ms": LEASE_MS, **BEAT, **figures})
         return [Reply(word.decode()) for word in words]
 
     async def extend(self, job: ReservedJob) -> Reply:
@@ -192,9 +192,16 @@ class Bench:
     async def unschedule(self, name: str) -> Reply:
         return await self.broker.word("unschedule", name=name)
 
+    async def outlive(self, ms: int) -> None:
+        """Let time pass while another worker lives, so that leases that run out meanwhile are taken back."""
+        await self.beat("another")
+        self.later(ms - 1)
+        await self.beat("another")
+        self.later(1)
+
     async def lose(self, job: ReservedJob) -> None:
         """Let the lease of a job run out, and take the job back."""
-        self.later(LEASE_MS)
+        await self.outlive(LEASE_MS)
         await self.broker.maintain(100)
         assert self.state(job.id) != "active"
 

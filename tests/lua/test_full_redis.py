@@ -30,9 +30,7 @@ async def full(own_url: str) -> AsyncIterator[Bench]:
     await bench.close()
 
 
-def fill(bench: Bench, *, later_ms: int = 0) -> None:
-    bench.redis.config_set("maxmemory", 0)
-    bench.later(later_ms)
+def fill(bench: Bench) -> None:
     bench.redis.config_set("maxmemory-policy", "noeviction")
     bench.redis.config_set("maxmemory", 1)
 
@@ -100,7 +98,9 @@ async def test_waiting_jobs_are_run_cancelled_promoted_and_taken_back(full: Benc
     due = await full.enqueue(delay=0.01)
     fill(full)
     assert await full.cancel(unwanted) is Reply.CANCELLED
-    fill(full, later_ms=LEASE_MS)
+    full.redis.config_set("maxmemory", 0)
+    await full.outlive(LEASE_MS)
+    fill(full)
     await full.broker.maintain(100)
     assert [job.id for job in (await full.take(2)).jobs] == [waiting, due]
 

@@ -268,7 +268,7 @@ class QueueMachine(RuleBasedStateMachine):
         leases = self.held(some, current=current)
         with self.memory(full=full):
             words = [word.decode() for word in self.call("extend", leases, worker=worker, lease_ms=LEASE_MS, **BEAT)]
-        assert words == self.model.extend(leases, LEASE_MS)
+        assert words == self.model.extend(worker, leases, LEASE_MS)
 
     @action(pick=picks, percentage=st.integers(0, 100), current=mostly, full=rarely)
     def progress(self, pick: int, percentage: int, current: bool, full: bool) -> None:
@@ -294,11 +294,14 @@ class QueueMachine(RuleBasedStateMachine):
         for job_id in self.model.later(ms):  # as Redis does
             self.bench.redis.delete(*(self.bench.key(name, job_id) for name in ("job_of", "progress_of", "log_of")))
 
-    @action(4, limit=st.sampled_from([1, 2, 50]), full=rarely)
-    def lose_leases(self, limit: int, full: bool) -> None:
-        """Go to the moment when the next lease runs out, and take the job back."""
-        if leases := [job.lease for job in self.model.jobs.values() if job.state == "active"]:
-            self.later(max(0, min(leases) - self.model.now))
+    @action(4, limit=st.sampled_from([1, 2, 50]), alone=rarely, full=rarely)
+    def lose_leases(self, limit: int, alone: bool, full: bool) -> None:
+        """Go to the moment when the next lease runs out, and take the job back, unless nobody else is alive."""
+        leases = [job.lease for job in self.model.jobs.values() if job.state == "active"]
+        for before in (LEASE_MS // 2, 1, 0):
+            self.later(max(0, min(leases, default=0) - before - self.model.now))
+            if before and not alone:
+                self.extend("another", [], current=True, full=False)
         with self.memory(full=full):
             count = self.call("reclaim", limit=limit)
         assert count == self.model.reclaim(limit)

@@ -37,6 +37,8 @@ class Model:
         self.hooks: set[str] = set()
         self.waiters: defaultdict[str, set[str]] = defaultdict(set)
         self.told: defaultdict[str, list[str]] = defaultdict(list)
+        self.alive: dict[str, int] = {}
+        self.held = 0
         self.totals: Counter[str] = Counter()
         self.figures: Counter[str] = Counter()
         self._sequence = 0
@@ -287,7 +289,8 @@ class Model:
         for limits in [self.limits[""], *([self.limits[job.group]] if job.group else [])]:
             limits.start(self.now)
         job.seq += 1
-        job.fence += 1
+        started_before = job.fence > 0
+        job.fence = max(job.fence + 1, self.now)
         job.worker, job.started, job.lease = worker, self.now, self.now + lease_ms
         job.isolated = isolates and len(job.crashed) >= 2
         deadline = job.options.get("deadline")
@@ -295,7 +298,6 @@ class Model:
             self.deadlines[job.id] = deadline
         elif "expires" in job.options:
             self.deadlines.pop(job.id, None)
-        self.figures["started"] += 1
         self._measure("wait", self.now - max(job.created, job.due or 0))
         return ReservedJob(
             job.id,
@@ -304,7 +306,7 @@ class Model:
             job.fence,
             job.failures,
             job.created,
-            JobProgress(percentage=job.progress) if job.progress is not None and job.fence > 1 else None,
+            JobProgress(percentage=job.progress) if job.progress is not None and started_before else None,
             None if deadline is None else deadline - self.now,
             job.isolated,
         )
@@ -326,7 +328,8 @@ class Model:
 
     def next_due(self) -> int | None:
         moments = [job.due or 0 for job in self.jobs_in(State.DELAYED)]
-        moments += [job.lease for job in self.jobs_in(State.ACTIVE)]
+        held = self._held_until()
+        moments += [job.lease if job.lease > self.now else held for job in self.jobs_in(State.ACTIVE)]
         moments += [*self.deadlines.values(), *self.throttled.values()]
         return max(0, min(moments) - self.now) if moments else None
 
@@ -418,8 +421,11 @@ class Model:
             return True
         return False
 
-    def extend(self, leases: Iterable[tuple[str, int]], lease_ms: int) -> list[str]:
+    def extend(self, worker: str, leases: Iterable[tuple[str, int]], lease_ms: int) -> list[str]:
         words = []
+        if self._silent():
+            self.held = self.now + min(lease_ms // 2, 8000)
+        self.alive[worker] = self.now + lease_ms
         for job_id, fence in leases:
             word, job = self._check(job_id, fence)
             if job is not None:
@@ -460,8 +466,14 @@ class Model:
 
     def _reclaim(self, limit: int) -> int:
         expired = _due({job.id: job.lease for job in self.jobs_in(State.ACTIVE)}, self.now)[:limit]
-        jobs = [self.jobs[job_id] for job_id in reversed(expired)]
+        jobs = [self.jobs[job_id] for job_id in reversed(expired)] if self._held_until() <= self.now else []
         return sum(self._take_back("reclaim", job, 10 if job.isolated else 3) for job in jobs)
+
+    def _silent(self) -> bool:
+        return all(until <= self.now for until in self.alive.values())
+
+    def _held_until(self) -> int:
+        return self.now + 500 if self._silent() else self.held
 
     def promote(self, limit: int) -> int | None:
         self._promote(limit)

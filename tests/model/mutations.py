@@ -26,7 +26,9 @@ MUTATIONS = {
     "a stale fence is as good as the newest": Mutation(
         "check_lease", 'job.state == "active" and job.fence == fence', 'job.state == "active"'
     ),
-    "a lease does not raise the fence": Mutation("lease_job", "job.fence + 1, 0, -1", "math.max(job.fence, 1), 0, -1"),
+    "a lease does not raise the fence": Mutation(
+        "lease_job", "math.max(job.fence + 1, time)", "math.max(job.fence, time)"
+    ),
     "a settle is not remembered": Mutation("snooze", '"settled", fence, "due", due', '"due", due'),
     "an ack writes before it removes": Mutation(
         "ack",

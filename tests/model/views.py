@@ -44,7 +44,9 @@ def expected(model: Model) -> dict[str, Any]:
         "staging": model.staging,
         "marked": model.marked,
         "batches": _some(model.batches),
-        "counters": _some(model.totals | {"grouped": sum(len(ids) for group, ids in waiting.items() if group)}),
+        "counters": _some(
+            model.totals | {"grouped": sum(len(ids) for group, ids in waiting.items() if group), "held": model.held}
+        ),
         "figures": _some(model.figures),
         "progress": {job.id: job.progress for job in model.jobs.values() if job.progress is not None},
         "logs": {job.id: job.log for job in model.jobs.values() if job.log},

@@ -25,7 +25,8 @@ local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
   end
   local payload, created, due, crashed = unpack(redis.call("HMGET", key, "payload", "created", "due", "crashed"))
   created = tonumber(created) or time
-  local fence, isolated, left = job.fence + 1, 0, -1
+  -- A time, so that no fence comes twice even if Redis has lost its last writes and gives out this lease anew.
+  local fence, isolated, left = math.max(job.fence + 1, time), 0, -1
   redis.call("ZADD", active, time + lease_ms, id)
   redis.call("HSET", key, "state", "active", "worker", worker, "started", time, "seq", job.seq + 1, "fence", fence)
   if crashed then
@@ -39,7 +40,7 @@ local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
     redis.call("ZREM", deadlines, id)
   end
   tally_time("wait", time - math.max(created, tonumber(due) or 0))
-  local progress = fence > 1 and redis.call("GET", progress_of .. id)
+  local progress = job.fence > 0 and redis.call("GET", progress_of .. id)
   leased[#leased + 1] = id
   jobs[#jobs + 1] = { id, job.task, payload, fence, job.failures, created, progress, left, isolated }
 end

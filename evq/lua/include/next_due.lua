@@ -2,12 +2,17 @@
 
   KEYS  delayed active deadlines throttled
 ]]
+-- @include held_until
 local function next_due(time)
   local soonest = -1
   for _, set in ipairs({ delayed, active, deadlines, throttled }) do
     local first = redis.call("ZRANGE", set, 0, 0, "WITHSCORES")
     if first[2] then
-      local wait = math.max(0, tonumber(first[2]) - time)
+      local due = tonumber(first[2])
+      if set == active and due <= time then
+        due = held_until(time)
+      end
+      local wait = math.max(0, due - time)
       if soonest < 0 or wait < soonest then
         soonest = wait
       end

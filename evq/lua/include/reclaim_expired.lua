@@ -6,10 +6,14 @@
 ]]
 -- @include read_job
 -- @include take_back
+-- @include held_until
 -- @include emit
 local function reclaim_expired(time, limit, keep_ms)
   local again = {}
   local expired = redis.call("ZRANGEBYSCORE", active, "-inf", time, "LIMIT", 0, limit)
+  if #expired > 0 and held_until(time) > time then
+    return 0
+  end
   -- Each goes before those that are in front, so the first comes last.
   for i = #expired, 1, -1 do
     local id = expired[i]
