@@ -7,10 +7,10 @@ import click
 
 from evq.alerts import AlertState
 from evq.broker import Reply
+from evq.cli.fsck import check
 from evq.cli.options import FAILED, FOUND, group_option, queue_command, rate, workers
 from evq.cli.output import Output, iso, local, table
 from evq.cli.survey import alert_table
-from evq.fsck import check
 from evq.queue import Queue
 from evq.schedules import Schedule, from_ms
 

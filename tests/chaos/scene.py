@@ -9,7 +9,8 @@ from typing import Any
 
 import anyio
 
-from evq import Job, Queue, QueueUnavailable, fsck
+from evq import Job, Queue, QueueUnavailable
+from evq.cli import fsck
 from evq.job import Record
 from evq.lifecycle import State
 from evq.task import Task

@@ -8,7 +8,8 @@ import anyio
 import pytest
 import redis
 
-from evq import Job, JobStatus, NewJob, Queue, RetryPolicy, TemporaryError, Worker, fsck
+from evq import Job, JobStatus, NewJob, Queue, RetryPolicy, TemporaryError, Worker
+from evq.cli import fsck
 from evq.job import ReservedJob
 from evq.task import Task
 from tests.integration.running import until, working

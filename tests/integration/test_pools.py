@@ -153,5 +153,5 @@ async def test_without_redis_a_pool_keeps_its_workers_replaces_dead_ones_and_sto
 
 @pytest.mark.parametrize("count", [-1, 1.5, "3"])
 async def test_a_number_of_workers_that_cannot_be_is_refused(queue: Queue, count: Any) -> None:
-    with pytest.raises(UsageError, match="count=.*use a whole number from 0"):
+    with pytest.raises(UsageError, match=r"count=.*use a whole number from 0"):
         await queue.scale(count)

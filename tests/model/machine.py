@@ -11,7 +11,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from evq import QueueFull, fsck
+from evq import QueueFull
+from evq.cli import fsck
 from evq.job import JobProgress
 from evq.scripts import Argument
 from tests.lua.lua_bench import BEAT, ERROR, LEASE_MS, Bench
