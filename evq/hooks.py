@@ -27,7 +27,7 @@ class Hooks:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._lease_ms = max(queue.lease_ms, SHORTEST_LEASE_MS)
-        self._tasks = [task.name for task in queue.tasks.values() if task.hooks]
+        self._known = [f"{task.name} {event}" for task in queue.tasks.values() for event in task.hooks]
         self._running = 0
         self._look = asyncio.Event()
         self._stopping = False
@@ -45,7 +45,7 @@ class Hooks:
         """Run hooks as jobs end, until stopped."""
         marked = False
         async with anyio.create_task_group() as group:
-            while self._tasks and not self._stopping:
+            while self._known and not self._stopping:
                 self._look.clear()
                 # The worker's own loop reports an outage; a full Redis refuses the mark, and hooks run all the same.
                 with contextlib.suppress(EvqError):
@@ -60,23 +60,21 @@ class Hooks:
 
     async def drain(self) -> None:
         """Run the hooks of all jobs that have ended."""
-        more = bool(self._tasks)
+        more = bool(self._known)
         while more:
             async with anyio.create_task_group() as group:
                 more = await self._start(group)
 
     async def _mark(self) -> None:
         """Make it known what hooks there are, for jobs that were enqueued by programs without them."""
-        tasks = self._queue.tasks.values()
-        hooks = [f"{task.name} {event}" for task in tasks for event in task.hooks]
-        await self._queue.broker.read([("SADD", self._queue.broker.keys["hooked_tasks"], *hooks)])
+        await self._queue.broker.read([("SADD", self._queue.broker.keys["hooked_tasks"], *self._known)])
 
     async def _start(self, group: TaskGroup) -> bool:
         """Start as many hooks as there is room for; tell whether there were any."""
         room = CONCURRENCY - self._running
         if not room:
             return False
-        each = [(task,) for task in self._tasks]
+        each = [(hook,) for hook in self._known]
         found = await self._queue.broker.run("reserve_ended", each, count=room, lease_ms=self._lease_ms)
         members = [member.decode() for member in found]
         self._running += len(members)

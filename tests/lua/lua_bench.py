@@ -174,9 +174,12 @@ class Bench:
     async def watch(self, job_id: str, waiter: str = "a") -> Reply:
         return await self.broker.word("watch", id=job_id, waiter=waiter, ttl_ms=60_000)
 
-    async def reserve_ended(self, task: str = "send", *, count: int = 10) -> list[str]:
-        """Take what hooks of *task* are to be told."""
-        members = await self.broker.run("reserve_ended", [(task,)], count=count, lease_ms=LEASE_MS)
+    async def reserve_ended(
+        self, task: str = "send", *, count: int = 10, events: Sequence[str] = (*ENDS, "retried")
+    ) -> list[str]:
+        """Take what hooks of *task* for *events* are to be told."""
+        each = [(f"{task} {event}",) for event in events]
+        members = await self.broker.run("reserve_ended", each, count=count, lease_ms=LEASE_MS)
         return [member.decode() for member in members]
 
     async def ack_ended(self, member: str, seq: int) -> None:

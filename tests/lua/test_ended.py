@@ -43,6 +43,16 @@ async def test_a_worker_leaves_the_hooks_of_unknown_tasks_to_others_at_once(lua:
     assert sorted(await lua.reserve_ended("strange")) == sorted(strange)
 
 
+async def test_a_worker_leaves_what_it_has_no_hook_for_to_others(lua: Bench) -> None:
+    job_id = await end_one(lua)
+    assert await lua.reserve_ended(events=["failed", "retried"]) == []
+    assert await lua.reserve_ended(events=["completed"]) == [job_id]
+    retried = await lua.start(hooks=["retried"])
+    await lua.backoff(retried)
+    assert await lua.reserve_ended(events=["completed"]) == []
+    assert await lua.reserve_ended(events=["retried"]) == [f"{retried.id}:1"]
+
+
 async def test_hooks_that_ran_before_a_replay_do_not_take_away_those_of_the_next_end(lua: Bench) -> None:
     job = await lua.start(hooks=ENDS)
     await lua.fail(job)

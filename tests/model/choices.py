@@ -9,6 +9,12 @@ rarely = st.sampled_from([False, False, False, False, True])
 mostly = st.sampled_from([True, True, True, False])
 tasks = st.sampled_from(["send", "send", "send", "parse", "odd"])
 ALL = ("send", "parse", "odd")
+hooks = st.sampled_from(
+    [
+        [f"{task} {event}" for task in ALL for event in ("completed", "failed", "cancelled", "retried")],
+        ["send completed", "send retried", "parse failed", "odd cancelled"],
+    ]
+)
 known = st.sampled_from([ALL, ("send", "parse"), ("send", "parse"), ("send",), ("odd",)])
 groups = st.sampled_from([None, None, "a", "a", "b", "c"])
 limited = st.sampled_from(["", "a", "a", "a", "b", "b", "b"])

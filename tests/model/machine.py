@@ -20,6 +20,7 @@ from tests.model.choices import (
     ALL,
     delays,
     descriptions,
+    hooks,
     known,
     limited,
     limits,
@@ -390,8 +391,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.bench.redis.sadd(self.bench.key("hooked_tasks"), event)
         self.model.hooks.add(event)
 
-    @action(count=st.integers(1, 3), known=known, full=rarely, ack=mostly)
-    def run_hooks(self, count: int, known: tuple[str, ...], full: bool, ack: bool) -> None:
+    @action(count=st.integers(1, 3), known=hooks, full=rarely, ack=mostly)
+    def run_hooks(self, count: int, known: list[str], full: bool, ack: bool) -> None:
         with self.memory(full=full):
             given = self.call("reserve_ended", _each(known), count=count, lease_ms=LEASE_MS)
         members = [member.decode() for member in given]

@@ -600,12 +600,12 @@ class Model:
 
     # Hooks
 
-    def reserve_ended(self, count: int, lease_ms: int, tasks: Iterable[str]) -> list[str]:
+    def reserve_ended(self, count: int, lease_ms: int, known: Iterable[str]) -> list[str]:
         given = []
         for member in _due(self.to_tell, self.now)[:count]:
             del self.to_tell[member]
             job = self.jobs.get(member.partition(":")[0])
-            if job and job.task in tasks:
+            if job and f"{job.task} {'retried' if ':' in member else job.state}" in known:
                 job.hook_runs += 1
                 self.to_tell[member] = self.now + min(lease_ms * 2 ** (job.hook_runs - 1), HOUR_MS)
                 given.append(member)
