@@ -62,6 +62,7 @@ class Heart:
         async with anyio.create_task_group() as group:
             group.start_soon(self._beat_on)
             while self._worker_lives():
+                self._leases.turn_heart()
                 await anyio.sleep(1)
                 self._sample()
                 self._watch_loop()

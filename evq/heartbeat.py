@@ -21,7 +21,7 @@ from evq.leases import Leases
 from evq.queue import Queue
 
 if TYPE_CHECKING:
-    from anyio.abc import ByteReceiveStream
+    from anyio.abc import ByteReceiveStream, Process
 
 log = logging.getLogger("evq.heartbeat")
 
@@ -29,6 +29,8 @@ BRIEF_MS = 3000
 """A lease that is shorter than this might run out before the heart has begun to beat."""
 BEGIN = 10.0
 """How long a worker with so short a lease waits for its heart, s."""
+SILENT = 5.0
+"""A heart that has stood still for so long, or for half a lease if that is longer, is replaced, s."""
 PAUSE = 0.2
 """Before a heart is replaced, s."""
 FAREWELL = 1.0
@@ -44,6 +46,7 @@ class Heartbeat:
         self._queue = queue
         self._on_word = on_word
         self._begun = anyio.Event()
+        self._process: Process | None = None
         about = {
             "id": worker,
             "host": socket.gethostname(),
@@ -97,7 +100,9 @@ class Heartbeat:
             process = await anyio.open_process(
                 [sys.executable, "-m", "evq.heart"], stdin=self.leases.fd, stderr=None, start_new_session=True
             )
+        self.leases.turn_heart()
         async with process:
+            self._process = process
             lines = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
             with contextlib.suppress(anyio.IncompleteRead):
                 while True:
@@ -111,7 +116,11 @@ class Heartbeat:
             self._on_word(job_id, int(fence), Reply(word))
 
     async def _turn(self) -> None:
-        """Let the heart see that the event loop turns."""
+        """Let the heart see that the event loop turns, and see whether the heart's does."""
+        patience = max(SILENT, self._queue.lease_ms / 2000)
         while True:
             self.leases.turn()
+            if self._process and time.monotonic() - self.leases.heart_turned > patience:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
             await asyncio.sleep(1)

@@ -1,8 +1,9 @@
 """The leases that a worker holds, in memory that its heart reads without any help of the worker's.
 
-A file without a name, mapped by both: when the worker's event loop last turned, a slot a job, and what the heart must
-know to begin. A slot may be read while it is written. What is read then is at worst an id and a fence that do not
-belong together: Redis answers STALE for such a pair, and the worker knows no such job.
+A file without a name, mapped by both: when the event loop of either last turned (the monotonic clock is the same for all
+processes), a slot a job, and what the heart must know to begin. A slot may be read while it is written. What is read
+then is at worst an id and a fence that do not belong together: Redis answers STALE for such a pair, and the worker knows
+no such job.
 """
 
 import mmap
@@ -11,7 +12,7 @@ import tempfile
 import time
 from struct import Struct
 
-_HEADER = Struct("=dQ")  # when the event loop turned, s of the monotonic clock, which all processes share; slots
+_HEADER = Struct("=ddQ")  # when the event loops of worker and heart last turned, s of the monotonic clock; slots
 _SLOT = Struct("=26s6xQd")  # id, fence (0: the slot is free), and until when the lease is to be extended (as above)
 
 
@@ -22,9 +23,9 @@ class Leases:
         """Map the table in the file *fd*."""
         self.fd = fd
         self._memory = mmap.mmap(fd, 0)
-        # Written in one step: a struct would be zeroed first, which the heart might see.
-        self._turned = memoryview(self._memory)[:8].cast("d")
-        _, slots = _HEADER.unpack_from(self._memory)
+        # Written in one step: a struct would be zeroed first, which the other might see.
+        self._turned = memoryview(self._memory)[:16].cast("d")
+        *_, slots = _HEADER.unpack_from(self._memory)
         self._end = _HEADER.size + slots * _SLOT.size
         self._free = list(range(_HEADER.size, self._end, _SLOT.size))
         self._held: dict[tuple[str, int], int] = {}
@@ -37,7 +38,8 @@ class Leases:
         else:  # macOS
             with tempfile.TemporaryFile() as file:
                 fd = os.dup(file.fileno())
-        os.write(fd, _HEADER.pack(time.monotonic(), slots) + bytes(slots * _SLOT.size) + config)
+        now = time.monotonic()
+        os.write(fd, _HEADER.pack(now, now, slots) + bytes(slots * _SLOT.size) + config)
         return cls(fd)
 
     def close(self) -> None:
@@ -58,8 +60,13 @@ class Leases:
             self._free.append(slot)
 
     def turn(self) -> None:
-        """Note that the event loop turns."""
+        """Note that the worker's event loop turns."""
         self._turned[0] = time.monotonic()
+
+    @property
+    def heart_turned(self) -> float:
+        """When the heart's event loop last turned."""
+        return self._turned[1]
 
     # The heart's side.
 
@@ -71,6 +78,10 @@ class Leases:
     def turned(self) -> float:
         """When the worker's event loop last turned."""
         return self._turned[0]
+
+    def turn_heart(self) -> None:
+        """Note that the heart's event loop turns, or that a new heart has some time to begin."""
+        self._turned[1] = time.monotonic()
 
     def read(self) -> list[tuple[str, int]]:
         """List the leases that are to be extended, as (id, fence)."""

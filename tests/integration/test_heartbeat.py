@@ -179,6 +179,20 @@ async def test_a_heart_that_dies_is_replaced_and_no_lease_is_lost(
     assert "the worker's heart does not beat and is replaced" in caplog.text
 
 
+async def test_a_heart_that_stands_still_is_replaced(brief: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evq.heartbeat.SILENT", 1.5)
+    async with working(brief):
+        await until(brief.workers)
+        heart = heart_of(os.getpid())
+        assert heart is not None
+        heart.suspend()
+        await until(lambda: _is_other(heart))
+
+
+async def _is_other(heart: psutil.Process) -> bool:
+    return heart_of(os.getpid()) not in (None, heart)
+
+
 async def test_a_heart_goes_on_when_all_processes_of_a_service_are_told_to_end(brief: Queue) -> None:
     async with working(brief):
         await until(brief.workers)
