@@ -1,9 +1,9 @@
 """The leases that a worker holds, in memory that its heart reads without any help of the worker's.
 
-A file without a name, mapped by both: when the event loop of either last turned (the monotonic clock is the same for all
-processes), a slot a job, and what the heart must know to begin. A slot may be read while it is written. What is read
-then is at worst an id and a fence that do not belong together: Redis answers STALE for such a pair, and the worker knows
-no such job.
+A file without a name, mapped by both: when the event loop of either last turned (the monotonic clock is the same for
+all processes), a slot a job, and what the heart must know to begin. A slot may be read while it is written. What is
+read then is at worst an id and a fence that do not belong together: Redis answers STALE for such a pair, and the worker
+knows no such job.
 """
 
 import mmap
