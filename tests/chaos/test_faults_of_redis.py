@@ -175,8 +175,11 @@ async def test_f21_a_full_redis_refuses_whole_batches_and_is_drained(scene: Scen
     (scene.folder / "gate").touch()
     for job in accepted:
         await scene.run(job)
-    redis.config_set("maxmemory", 0)
+    full = redis.info("memory")["used_memory"]
     await scene.verify()
+    assert await scene.queue.purge("completed") == len(accepted)  # as a full Redis lets one
+    assert redis.info("memory")["used_memory"] < full - 2_000_000
+    await scene.enqueue_many("padded", [padding] * 20)
 
 
 async def test_f22_a_redis_that_may_evict_jobs_is_warned_of_at_the_start(scene: Scene) -> None:
