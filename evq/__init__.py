@@ -21,6 +21,7 @@ from evq.broker import Reply
 from evq.context import Context, SyncContext
 from evq.errors import (
     AttemptTimeout,
+    CorruptRecord,
     DeadlineExceeded,
     DuplicateJob,
     EvqError,
@@ -55,6 +56,7 @@ __all__ = [
     "AlertState",
     "AttemptTimeout",
     "Context",
+    "CorruptRecord",
     "DeadlineExceeded",
     "DuplicateJob",
     "Event",

@@ -19,6 +19,7 @@ from evq.broker import Broker, pairs
 from evq.census import counts
 from evq.errors import UsageError
 from evq.ids import new_id
+from evq.job import check_name, check_number, check_seconds
 from evq.metrics import Figures, figures, minutes_since, read_buckets
 
 log = logging.getLogger("evq.alerts")
@@ -67,12 +68,15 @@ class AlertRule:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a rule, by name."""
+        check_name("name", self.name)
         if self.measure not in MEASURES:
             raise UsageError(f"alert {self.name}: no measure {self.measure!r}: use one of {', '.join(MEASURES)}")
+        for name in ("threshold", "clear"):
+            check_number(f"alert {self.name}: {name}", getattr(self, name), least=0)
         if self.clear > self.threshold:
             raise UsageError(f"alert {self.name}: clear={self.clear} lies above threshold={self.threshold}")
-        if self.for_ < 0 or self.window <= 0:
-            raise UsageError(f"alert {self.name}: for_={self.for_}, window={self.window}: times are positive")
+        check_seconds(f"alert {self.name}: for_", self.for_)
+        check_seconds(f"alert {self.name}: window", self.window, least=0.001)
 
 
 DEFAULT_RULES: Final = (

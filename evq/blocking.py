@@ -21,8 +21,10 @@ T = TypeVar("T")
 def blocking(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
     """Make an async function one that waits for its result, as in `blocking(send.enqueue)(to="a@example.org")`.
 
-    Raise `UsageError` when called where one can await, since that would block the event loop.
+    Raise `UsageError` if it is no function, or when called where one can await, since that would block the event loop.
     """
+    if not callable(function):
+        raise UsageError(f"blocking({function!r}): pass an async function, and call what comes of it")
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,7 +1,7 @@
 """The one place that talks to Redis: any script by its verb, and plain commands that change no job."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from redis.exceptions import NoScriptError
 
 from evq.connection import Command, Connection
-from evq.errors import QueueFull, QueueUnavailable, UsageError
+from evq.errors import CorruptRecord, DuplicateJob, QueueFull, QueueUnavailable, UsageError
 from evq.ids import new_id
 from evq.job import JobProgress, NewJob, Record, ReservedJob
 from evq.keys import QueueKeys
@@ -17,12 +17,15 @@ from evq.scripts import Argument, Script, load_scripts
 
 BULK: Final = 250
 """Jobs in one call of a script, which keeps it well below 5 ms."""
+ROOM: Final = 1 << 18
+"""Bytes in one call, unless a single job has more."""
 HOLD_MS: Final = 600_000
 """How long the producer of a large batch may take from one part to the next, ms."""
 PORTION: Final = 100
 """Jobs in one call of a script that does more to each, such as ending it."""
 
 T = TypeVar("T")
+Item = TypeVar("Item", bound=Sequence[Any])
 
 
 class Reply(StrEnum):
@@ -43,6 +46,7 @@ class Reply(StrEnum):
     ACTIVE = "ACTIVE"
     DUPLICATE = "DUPLICATE"
     REPLACED = "REPLACED"
+    REFUSED = "REFUSED"
     FIRED = "FIRED"
     LOST = "LOST"
     EARLY = "EARLY"
@@ -84,12 +88,13 @@ class Broker:
         keep_ms: int,
         keep_count: int,
         scripts: Mapping[str, Script] | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """Prepare for the queue of *keys*, which keeps so many ended jobs, for so long."""
+        """Prepare for the queue of *keys*, which keeps so many ended jobs, for so long; *timeout* (s) is of replies."""
         self.keys = keys
         self._keep = {"keep_ms": keep_ms, "keep_count": keep_count}
         self._scripts = scripts or load_scripts()
-        self._connection = Connection(url)
+        self._connection = Connection(url, timeout=timeout)
 
     async def close(self) -> None:
         await self._connection.close()
@@ -112,30 +117,36 @@ class Broker:
 
     async def words(self, verb: str, each: Sequence[Sequence[Argument]], /, **argv: Argument) -> list[Reply]:
         """Call a script that answers with a word for each item, in portions that keep it short; without items, once."""
-        portions = [each[i : i + PORTION] for i in range(0, max(1, len(each)), PORTION)]
-        return [word for some in portions for word in _words(await self.run(verb, some, **argv))]
+        return [word for some in portions(each, PORTION) for word in _words(await self.run(verb, some, **argv))]
 
     # Those that take more than that.
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
         """Add *jobs*, all or none; return what became of each, and the id of the job that stands for it.
 
-        Raise `QueueFull` if Redis has no room.
+        Raise `DuplicateJob` if one must not be beside the job that holds its key, `QueueFull` if Redis has no room.
         """
-        if len(jobs) > BULK:
-            return await self._enqueue_staged(jobs)
-        return standing([job.id for job in jobs], await self.run("enqueue", _wire(jobs)))
+        each = [(job.id, job.task, job.payload, job.options) for job in jobs]
+        dedups = any(b'"dedup":' in job.options for job in jobs)
+        if dedups and len(jobs) > BULK:
+            raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
+        if not dedups and len(list(portions(each, BULK))) > 1:
+            return await self._enqueue_staged(jobs, each)
+        replies = await self.run("enqueue", each)
+        if replies[:1] == [Reply.REFUSED.encode()]:
+            raise DuplicateJob(replies[1].decode())
+        return standing([job.id for job in jobs], replies)
 
-    async def _enqueue_staged(self, jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
+    async def _enqueue_staged(
+        self, jobs: Sequence[NewJob], each: Sequence[Sequence[Argument]]
+    ) -> list[tuple[Reply, str]]:
         """Add more jobs than one script should: staged, marked, moved.
 
         Before the mark none can run, after it all will.
         """
-        if any(b'"dedup"' in job.options for job in jobs):
-            raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
         batch = new_id()
         try:
-            words = await self.words("stage", _wire(jobs), batch=batch, hold_ms=HOLD_MS)
+            words = await self.words("stage", each, batch=batch, hold_ms=HOLD_MS)
         except QueueFull:
             await self._drop(batch, len(jobs))
             raise
@@ -144,7 +155,7 @@ class Broker:
             if await self.word("mark", batch=batch, id=staged[0], count=len(staged)) is not Reply.OK:
                 raise QueueUnavailable("a batch of jobs was dropped, since it took too long to write: enqueue it again")
             with contextlib.suppress(QueueUnavailable):  # the workers move them, too
-                while await self.run("move", limit=BULK) == BULK:
+                while await self.run("move", limit=PORTION) == PORTION:
                     pass
         return [(word, job.id) for job, word in zip(jobs, words, strict=True)]
 
@@ -177,19 +188,25 @@ class Broker:
         *_, moved, wait_ms = await self._run_each(calls)
         return 0 if moved == limit else wait(wait_ms)
 
-    async def get(self, job_ids: Sequence[str]) -> list[Record | None]:
+    async def get(self, job_ids: Sequence[str], *, skip: bool = False) -> list[Record | None]:
         """Read the records of jobs, each with its progress, which may be the newer of the two.
 
+        Of one that makes no sense raise `CorruptRecord`; or *skip* it, as if it were not there.
         This is no transaction, since a full Redis takes none, and its jobs must be seen all the same.
         """
         commands: list[Command] = []
         for job_id in job_ids:
             commands += [("HGETALL", self.keys.of("job_of", job_id)), ("GET", self.keys.of("progress_of", job_id))]
         replies = await self.read(commands)
-        return [
-            Record.load(job_id, pairs(flat), progress) if flat else None
-            for job_id, flat, progress in zip(job_ids, replies[::2], replies[1::2], strict=True)
-        ]
+        records: list[Record | None] = []
+        for job_id, flat, progress in zip(job_ids, replies[::2], replies[1::2], strict=True):
+            try:
+                records.append(Record.load(job_id, pairs(flat), progress) if flat else None)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                if not skip:
+                    raise CorruptRecord(job_id) from error
+                records.append(None)
+        return records
 
     # Lists that are waited on, each by one who is known by name.
 
@@ -215,11 +232,11 @@ class Broker:
         ((seconds, micros),) = await self.read([("TIME",)])
         return int(seconds) * 1000 + int(micros) // 1000
 
-    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
-        """Iterate over the keys that match *pattern*, page by page."""
+    async def scan(self, *command: str | bytes, match: bytes = b"*", count: int = 1000) -> AsyncIterator[list[bytes]]:
+        """Iterate over what SCAN, or ZSCAN of a key, finds, page by page."""
         cursor = b"0"
         while True:
-            ((cursor, page),) = await self.read([("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)])
+            ((cursor, page),) = await self.read([(*command, cursor, "MATCH", match, "COUNT", count)])
             yield page
             if cursor == b"0":
                 return
@@ -299,5 +316,13 @@ def _words(replies: Iterable[bytes]) -> list[Reply]:
     return [_word(reply) for reply in replies]
 
 
-def _wire(jobs: Sequence[NewJob]) -> list[tuple[str, str, bytes, bytes]]:
-    return [(job.id, job.task, job.payload, job.options) for job in jobs]
+def portions(each: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
+    """Cut what is to be sent into calls of at most so many items, and `ROOM` bytes; nothing is one call."""
+    start = size = 0
+    for end, item in enumerate(each):
+        more = sum([len(value) for value in item if isinstance(value, bytes)])
+        size += more
+        if end > start and (end - start == most or size > ROOM):
+            yield each[start:end]
+            start, size = end, more
+    yield each[start:]

@@ -1,14 +1,17 @@
 """What there is in a queue: counts, pages, places, and who works on it."""
 
-from evq.broker import Broker, pairs
+from collections.abc import AsyncIterator
+
+from evq.broker import BULK, Broker, pairs
+from evq.errors import UsageError
 from evq.job import WorkerInfo
 from evq.lifecycle import State
 
-PRIORITY_STEP = 1 << 41
-"""How far the scores of two neighbouring priorities are apart; see `to_waiting.lua`."""
-PRIORITIES = 16
+BAND = 1 << 40
+"""The scores of a priority are two bands of so many: those put in front, then the others; see `to_waiting.lua`."""
+BANDS = 32
 GROUPS = 1000
-"""Of how many priorities, and groups, the oldest job is looked for."""
+"""In how many bands, and groups, the oldest job is looked for."""
 
 
 async def counts(broker: Broker) -> dict[str, int]:
@@ -24,9 +27,26 @@ async def counts(broker: Broker) -> dict[str, int]:
 
 
 def _set(broker: Broker, state: State, of: str) -> bytes:
-    if of and state in (State.WAITING, State.PARKED):
-        return broker.keys.of(f"{state}_of", of)
-    return broker.keys[state]
+    if state is State.PARKED and not of:
+        raise UsageError("parked jobs are listed by their task: say which with of=")
+    if of and state not in (State.WAITING, State.PARKED):
+        raise UsageError(f"of={of!r}: only waiting jobs are listed by group, and parked ones by task")
+    return broker.keys.of(f"{state}_of", of) if of else broker.keys[state]
+
+
+async def places(broker: Broker, state: State, group: str | None = None, task: str | None = None) -> list[str]:
+    """List where jobs of a state may be: the groups of waiting ones, the tasks of parked ones; of others, one place."""
+    if state is State.WAITING:
+        return [group] if group else ["", *await groups(broker)]
+    if state is State.PARKED:
+        return [task] if task else await parked_tasks(broker)
+    return [""]
+
+
+async def every(broker: Broker, state: State, of: str) -> AsyncIterator[list[bytes]]:
+    """Iterate over the ids in one place, in no order: one that stays there comes, whatever else comes and goes."""
+    async for flat in broker.scan("ZSCAN", _set(broker, state, of), count=BULK):
+        yield flat[::2]
 
 
 async def page(broker: Broker, state: State, of: str, start: int, count: int) -> list[str]:
@@ -58,19 +78,31 @@ async def _members(broker: Broker, name: str) -> list[str]:
 
 
 async def oldest_waiting(broker: Broker) -> float | None:
-    """Return for how long the job that waits longest has been there, s; the first of each priority may be it."""
+    """Return for how long the job that could start longest ago has waited, s.
+
+    That is the first of a band, or if it was put in front the last.
+    """
     least = {_set(broker, State.WAITING, group): 0 for group in ["", *await groups(broker)][:GROUPS]}
-    firsts: list[bytes] = []
-    for _ in range(PRIORITIES):
-        found = await broker.read(
+    found: set[bytes] = set()
+    for _ in range(BANDS):
+        firsts = await broker.read(
             [("ZRANGEBYSCORE", key, score, "+inf", "WITHSCORES", "LIMIT", 0, 1) for key, score in least.items()]
         )
-        firsts += [first[0] for first in found if first]
-        scored = {key: int(float(first[1])) for key, first in zip(least, found, strict=True) if first}
-        least = {key: (score // PRIORITY_STEP + 1) * PRIORITY_STEP for key, score in scored.items()}
-    times = await broker.read([("HGET", broker.keys["job_of"] + first, "created") for first in firsts])
-    created = [int(ms) for ms in times if ms]
-    return (await broker.now() - min(created)) / 1000 if created else None
+        scores = {key: int(float(first[1])) for key, first in zip(least, firsts, strict=True) if first}
+        least = {key: (score // BAND + 1) * BAND for key, score in scores.items()}
+        lasts = await broker.read(
+            [("ZREVRANGEBYSCORE", key, f"({score}", "-inf", "LIMIT", 0, 1) for key, score in least.items()]
+        )
+        found.update(job_id for page in (*firsts, *lasts) for job_id in page[:1])
+    moments = await broker.read([("HMGET", broker.keys["job_of"] + job_id, "created", "due") for job_id in found])
+    since = [max(int(ms) for ms in pair if ms) for pair in moments if any(pair)]
+    return (await broker.now() - min(since)) / 1000 if since else None
+
+
+async def overdue(broker: Broker) -> bool:
+    """Tell whether a lease has run out of a job that nobody has taken back yet."""
+    (count,) = await broker.read([("ZCOUNT", broker.keys["active"], "-inf", await broker.now())])
+    return bool(count)
 
 
 async def workers(broker: Broker) -> list[WorkerInfo]:

@@ -1,7 +1,7 @@
 """The operator's side of a queue: many jobs at once, limits, schedules, and how it fares."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,12 +10,13 @@ import orjson
 
 from evq import census
 from evq.alerts import Alert, AlertHook
-from evq.broker import BULK, PORTION, Broker, Reply, pairs
+from evq.broker import PORTION, Broker, Reply, pairs
 from evq.errors import UsageError
-from evq.job import WorkerInfo, check_name, check_seconds, check_whole
-from evq.lifecycle import State
+from evq.job import Record, WorkerInfo, check_hook, check_kind, check_name, check_seconds, check_whole
+from evq.lifecycle import PENDING_STATES, State
 from evq.metrics import Metrics, read_metrics
 from evq.schedules import Fold, Gap, Misfire, Overlap, Schedule, from_ms, next_instant, overlap_options, to_ms
+from evq.scripts import Argument
 from evq.task import Task
 
 
@@ -31,34 +32,46 @@ class Control(ABC):
 
     # Many jobs: in portions, each of which is one short script.
 
-    async def cancel_all(self, state: State | str, *, of: str = "", task: str | None = None) -> int:
-        """Cancel the jobs of one state (see `jobs`), or only those of a task; return how many."""
-        return await self._sweep("cancel", state, of, task)
+    async def cancel_all(
+        self, state: State | str | None = None, *, group: str | None = None, task: str | None = None
+    ) -> int:
+        """Cancel the jobs of one state, or all pending ones; of a group, of a task, if given. Return how many.
 
-    async def replay_all(self, state: State | str = State.FAILED, *, task: str | None = None) -> int:
-        """Replay the failed jobs, or the cancelled ones, or only those of a task; return how many."""
-        return await self._sweep("replay", state, "", task)
+        These are the jobs that are there when it is called. Those that run go on, unless *state* is active.
+        """
+        states = PENDING_STATES if state is None else (listed(state),)
+        return await self._sweep("cancel", states, group, task, running=int(state == State.ACTIVE))
 
-    async def _sweep(self, verb: str, state: State | str, of: str, task: str | None) -> int:
-        """Do *verb* to each job that is there now, from the first on; those that stay are stepped over."""
-        done = stayed = 0
-        while ids := await census.page(self.broker, listed(state), of, stayed, BULK):
-            records = await self.broker.get(ids)
-            wanted = [(record.id,) for record in records if record and task in (None, record.task)]
-            words = await self.broker.words(verb, wanted)
-            changed = sum(word in (Reply.OK, Reply.CANCELLED, Reply.REQUESTED) for word in words)
-            gone = sum(word in (Reply.OK, Reply.CANCELLED) for word in words)
-            done, stayed = done + changed, stayed + len(ids) - gone
-        return done
+    async def replay_all(
+        self, state: State | str = State.FAILED, *, group: str | None = None, task: str | None = None
+    ) -> int:
+        """Replay the failed jobs, or the cancelled ones; of a group, of a task, if given. Return how many."""
+        return await self._sweep("replay", (listed(state),), group, task)
+
+    async def _sweep(
+        self, verb: str, states: Sequence[State], group: str | None, task: str | None, **argv: Argument
+    ) -> int:
+        """Do *verb* to each job of *states* that is there now; again, while some may have gone from one to another."""
+        check_name("group", group, optional=True)
+        check_name("task", task, optional=True)
+        broker, done = self.broker, 0
+        until_ms = await broker.now()
+        while True:
+            found = 0
+            for state in states:
+                for of in await census.places(broker, state, group, task):
+                    async for ids in census.every(broker, state, of):
+                        records = await broker.get([job_id.decode(errors="replace") for job_id in ids], skip=True)
+                        each = [(one.id,) for one in records if one and _is_meant(one, until_ms, group, task)]
+                        words = await broker.words(verb, each, **argv) if each else []
+                        found += sum(word in (Reply.OK, Reply.CANCELLED, Reply.REQUESTED) for word in words)
+            done += found
+            if not found or len(states) == 1:
+                return done
 
     async def drain(self, group: str | None = None) -> int:
-        """Cancel every pending job, or those of a group that wait; return how many. Those that run go on."""
-        if group is not None:
-            return await self.cancel_all(State.WAITING, of=group)
-        groups = ["", *await census.groups(self.broker)]
-        done = [await self.cancel_all(State.WAITING, of=name) for name in groups]
-        done += [await self.cancel_all(State.PARKED, of=name) for name in await census.parked_tasks(self.broker)]
-        return sum(done) + await self.cancel_all(State.DELAYED)
+        """Cancel every pending job, or those of a group; return how many. Those that run go on."""
+        return await self.cancel_all(group=group)
 
     async def purge(self, state: State | str, *, older_than: float = 0.0) -> int:
         """Delete the jobs that ended completed, failed or cancelled more than *older_than* s ago; return how many.
@@ -68,8 +81,9 @@ class Control(ABC):
         if state not in (State.COMPLETED, State.FAILED, State.CANCELLED):
             raise UsageError(f"purge({state!r}): only jobs that are completed, failed or cancelled can be purged")
         check_seconds("older_than", older_than, least=0)
-        done = 0
-        while deleted := await self.broker.run("purge", state=state, age_ms=round(older_than * 1000), limit=PORTION):
+        until_ms, done, looked = await self.broker.now() - round(older_than * 1000), 0, PORTION
+        while looked == PORTION:
+            looked, deleted = await self.broker.run("purge", state=state, until_ms=until_ms, limit=PORTION)
             done += deleted
         return done
 
@@ -100,6 +114,8 @@ class Control(ABC):
         if concurrency is not None:
             check_whole("concurrency", concurrency, least=1)
         check_whole("burst", burst, least=1)
+        if burst != 1 and rate is None:
+            raise UsageError(f"burst={burst}: it is one of a rate: give rate= as well")
         for name, value in (("rate", rate), ("weight", weight)):
             if value is not None and (type(value) not in (int, float) or not 0.001 <= value <= 1_000_000):
                 raise UsageError(f"{name}={value!r}: use a number from 0.001 to 1,000,000")
@@ -131,6 +147,10 @@ class Control(ABC):
         One of that name is replaced; doing it again with nothing changed changes nothing, so it may be done at every
         start. Raise `UsageError` for what cannot be a schedule, `PayloadError` if *payload* does not fit the task.
         """
+        check_kind("task", task, Task)
+        if task.queue.name != self.name:
+            raise UsageError(f"schedule {name}: task {task.name} is one of queue {task.queue.name}: schedule it there")
+        task.bind(payload or {})  # before it is spread, so that what is no mapping is refused by name
         own = overlap_options(name, overlap)
         for option in ("id", "delay", "at", *own):
             if getattr(task.options, option):
@@ -157,6 +177,7 @@ class Control(ABC):
 
     async def unschedule(self, name: str) -> Reply:
         """Forget a schedule: `OK` or `NOT_FOUND`. The jobs that it has enqueued stay."""
+        check_name("name", name)
         return await self.broker.word("unschedule", name=name)
 
     async def schedules(self) -> list[Schedule]:
@@ -175,6 +196,7 @@ class Control(ABC):
 
         Raise `UsageError` if the moment lies ahead or has no time zone.
         """
+        check_kind("since", since, datetime, timedelta)
         return await read_metrics(self.broker, since)
 
     async def alerts(self) -> list[Alert]:
@@ -184,6 +206,7 @@ class Control(ABC):
 
     def on_alert(self, hook: AlertHook) -> AlertHook:
         """Let *hook* be told of every change of an alert's state, at least once each, by the worker that saw it."""
+        check_hook("on_alert", hook)
         self.alert_hooks.append(hook)
         return hook
 
@@ -208,6 +231,11 @@ class Control(ABC):
             check_whole("count", count, least=0)
         running: int = await self.broker.run("scale", count=-1 if count is None else count, by=0)
         return running
+
+
+def _is_meant(record: Record, until_ms: int, group: str | None, task: str | None) -> bool:
+    came_ms = max(record.created_ms, record.ended_ms or 0)
+    return came_ms <= until_ms and group in (None, record.group) and task in (None, record.task)
 
 
 def _group(group: str | None) -> str:

@@ -6,6 +6,7 @@ EvqError
 │   └── DuplicateJob      another job holds the dedup key
 ├── QueueUnavailable      the operator: Redis cannot be reached, or refuses to work
 ├── QueueFull             the operator: Redis is at its `maxmemory` and refuses new jobs
+├── CorruptRecord         the operator: what Redis holds of a job makes no sense
 ├── LeaseLost             nobody: a newer lease runs this job, so this attempt must stop
 ├── JobCancelled          nobody: somebody asked for the running job to stop
 ├── WorkerStopped         nobody: the worker stops, and another will run the job
@@ -19,6 +20,12 @@ EvqError
     └── TemporaryError    it may work in a moment: retried, from 2 s
         └── AttemptTimeout  the attempt took longer than its task allows
 """
+
+import math
+import time
+from contextlib import nullcontext, suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 
 class EvqError(Exception):
@@ -49,6 +56,14 @@ class QueueFull(EvqError):  # noqa: N818 - the state is the name
     """Redis has reached its memory limit and refuses new jobs; running ones can still end."""
 
 
+class CorruptRecord(EvqError):  # noqa: N818 - the state is the name
+    """What Redis holds of a job makes no sense."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"what Redis holds of job {job_id} makes no sense: see evq fsck")
+        self.job_id = job_id
+
+
 class LeaseLost(EvqError):  # noqa: N818 - the event is the name
     """A newer lease exists for the job, so this attempt may not write any more."""
 
@@ -74,11 +89,11 @@ class WorkerStopped(EvqError):  # noqa: N818 - the event is the name
 
 
 class Snooze(EvqError):  # noqa: N818 - what a handler asks for
-    """Raised by a handler: run the job again after *delay* s, without counting this attempt."""
+    """Raised by a handler: run the job again after *delay* (as `retry_after`), without counting this attempt."""
 
-    def __init__(self, delay: float) -> None:
-        super().__init__(f"put off for {delay:g} s")
-        self.delay = delay
+    def __init__(self, delay: float | str) -> None:
+        self.delay = _delay("delay", delay)
+        super().__init__(f"put off for {self.delay:g} s")
 
 
 class JobFailed(EvqError):  # noqa: N818 - the event is the name
@@ -97,10 +112,24 @@ class TaskError(EvqError):
 
     retry_after: float | None = None
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        """Describe the failure; *retry_after* (s) asks for at least that delay, as HTTP's `Retry-After` does."""
+    def __init__(self, message: str = "", *, retry_after: float | str | None = None) -> None:
+        """Describe the failure; *retry_after* asks for at least that delay: s, or the text of an HTTP `Retry-After`.
+
+        A text that is neither a number nor a date asks for nothing, since others may have written it.
+        """
         super().__init__(message)
-        self.retry_after = None if retry_after is None else float(retry_after)
+        with suppress(UsageError) if isinstance(retry_after, str) else nullcontext():
+            self.retry_after = None if retry_after is None else _delay("retry_after", retry_after)
+
+
+def _delay(name: str, value: float | str) -> float:
+    """Return the seconds that a handler asks for; raise `UsageError` by *name* if they cannot be told."""
+    with suppress(TypeError, ValueError):
+        if not math.isnan(delay := float(value)):
+            return delay
+    with suppress(TypeError, ValueError):  # HTTP's dates are in GMT, also those that do not say so
+        return parsedate_to_datetime(str(value)).replace(tzinfo=UTC).timestamp() - time.time()
+    raise UsageError(f"{name}={value!r}: use a number of seconds, or what HTTP's Retry-After says")
 
 
 class ValidationError(TaskError):
@@ -112,10 +141,10 @@ class DeadlineExceeded(TaskError):  # noqa: N818 - the event is the name
 
 
 class Retry(TaskError):  # noqa: N818 - what a handler asks for
-    """Raised by a handler: try the job again after *after* s, as long as attempts are left."""
+    """Raised by a handler: try the job again after *after* (as `retry_after`), as long as attempts are left."""
 
-    def __init__(self, message: str = "", *, after: float) -> None:
-        super().__init__(message, retry_after=after)
+    def __init__(self, message: str = "", *, after: float | str) -> None:
+        super().__init__(message, retry_after=_delay("after", after))
 
 
 class NetworkError(TaskError):

@@ -11,7 +11,7 @@ import anyio.to_thread
 import orjson
 
 from evq.context import Context, SyncContext
-from evq.errors import JobCancelled, LeaseLost, PayloadError, Snooze, ValidationError, WorkerStopped
+from evq.errors import EvqError, JobCancelled, LeaseLost, PayloadError, Snooze, ValidationError, WorkerStopped
 from evq.job import JobError, ReservedJob
 from evq.retry import LONGEST
 from evq.task import Handler, Task
@@ -20,7 +20,7 @@ log = logging.getLogger("evq.executor")
 
 PATIENCE = 2.0
 """How long an interrupted thread has to notice it, s."""
-RESULT_LIMIT = 16 << 20
+RESULT_LIMIT = 1 << 20
 """The largest result, bytes of JSON."""
 TEXT_LIMIT = 20_000
 """The longest error message, and traceback, characters."""
@@ -82,8 +82,19 @@ async def conclude(
     """Await the outcome of an *attempt*, wherever it runs; tell what comes of it if it raises instead."""
     try:
         return await attempt
-    except (Exception, SystemExit, asyncio.CancelledError) as raised:  # noqa: BLE001 - its outcome, whatever it is
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as raised:  # noqa: BLE001 - its outcome, whatever it is
         error = context.interruption or raised  # why it had to stop says more than what it raised then
+    try:
+        return _outcome(task, job, error, context.interruption)
+    except Exception as broken:
+        log.exception("an error cannot be judged, so its job has failed", extra={"job": job.id, "task": task.name})
+        return Failed(describe(broken))
+
+
+def _outcome(task: Task, job: ReservedJob, error: BaseException, interruption: EvqError | None) -> Outcome | None:
+    """Tell what comes of an attempt that raised; raise if it was this very task that was cancelled."""
     match error:
         case LeaseLost():
             return None
@@ -91,7 +102,7 @@ async def conclude(
             return Snoozed()
         case Snooze(delay=delay):
             return Snoozed(round(min(max(0.0, delay), LONGEST) * 1000))
-        case JobCancelled():
+        case JobCancelled() if error is interruption:  # else it is another job's, whose result was awaited
             log.info("attempt cancelled", extra={"job": job.id, "task": task.name, "attempt": job.attempt})
             return Failed(describe(error))
         case asyncio.CancelledError() if _cancelled_from_outside():

@@ -18,6 +18,7 @@ import orjson
 import psutil
 
 from evq.broker import BULK, Broker, Reply
+from evq.connection import TIMEOUT
 from evq.errors import QueueUnavailable
 from evq.job import WorkerInfo
 from evq.keys import QueueKeys
@@ -28,6 +29,8 @@ log = getLogger("evq.heart")
 
 LIMIT = 100
 """Jobs reclaimed, or promoted, in one call."""
+SHORTEST = 0.5
+"""How long a heart waits for replies at least, s: a silent connection must be left before the leases run out."""
 SOONEST = 0.2
 """The least time between two beats, s."""
 BLOCKED = 3.0
@@ -50,6 +53,7 @@ class Heart:
             QueueKeys(self._config["queue"]),
             keep_ms=self._config["keep_ms"],
             keep_count=self._config["keep_count"],
+            timeout=min(TIMEOUT, max(SHORTEST, self._config["lease_ms"] / 6000)),
         )
         self._process = psutil.Process(self._about["pid"])
         self._sampled, self._cpu_sampled = time.monotonic(), self._cpu_time()

@@ -54,9 +54,8 @@ class Hooks:
                         marked = True
                 with contextlib.suppress(EvqError):
                     await self._start(group)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PERIOD):
-                        await self._look.wait()
+                with anyio.move_on_after(PERIOD):
+                    await self._look.wait()
 
     async def drain(self) -> None:
         """Run the hooks of all jobs that have ended."""

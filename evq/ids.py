@@ -6,6 +6,7 @@ process sort in the order in which they were made, and making one costs no syste
 """
 
 import os
+import re
 import secrets
 import time
 from itertools import product
@@ -16,6 +17,7 @@ WIDTH = 26
 
 _PAIRS = ["".join(pair) for pair in product(ALPHABET, repeat=2)]
 _COUNTS = 32**5
+_ID = re.compile(f"[{ALPHABET}]{{26}}")
 
 
 def _encode(value: int, pairs: int) -> str:
@@ -55,6 +57,6 @@ def new_id() -> str:
     return _generator.new()
 
 
-def is_id(text: str) -> bool:
+def is_id(text: object) -> bool:
     """Tell whether *text* has the form of a job id."""
-    return len(text) == WIDTH and all(character in ALPHABET for character in text)
+    return isinstance(text, str) and _ID.fullmatch(text) is not None

@@ -97,7 +97,7 @@ async def _run_apart(task: Task, job: ReservedJob, report: Report) -> Outcome | 
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
-        limit=2 * RESULT_LIMIT,
+        limit=16 * RESULT_LIMIT,
     )
     stdin = cast("asyncio.StreamWriter", process.stdin)
     try:

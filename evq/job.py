@@ -1,5 +1,6 @@
 """Values: a job's record, its progress, and what a worker holds of it."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -103,12 +104,14 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, by name."""
-        for name in ("delay", "dedup_ttl", "expires", "deadline"):
-            check_seconds(name, getattr(self, name), least=0 if name == "delay" else 0.001)
+        check_seconds("delay", self.delay)
+        for name in ("dedup_ttl", "expires", "deadline"):
+            check_seconds(name, getattr(self, name), least=0.001, optional=True)
         if self.at is not None and (not isinstance(self.at, datetime) or self.at.tzinfo is None):
             raise UsageError(f"at={self.at!r}: use a moment with a time zone, such as datetime.now(UTC)")
         if type(self.priority) is not int or not 0 <= self.priority <= 4095:
             raise UsageError(f"priority={self.priority!r}: use a whole number from 0 (the most urgent) to 4095")
+        check_kind("front", self.front, bool)
         if self.front and (self.delay or self.at):
             raise UsageError("front=True: a job that is put in front can have neither delay nor at")
         if self.id is not None and not is_id(self.id):
@@ -142,12 +145,33 @@ def _ms(seconds: float | None) -> int:
     return round((seconds or 0) * 1000)
 
 
-def check_seconds(name: str, value: float | None, *, least: float) -> None:
-    """Raise `UsageError` unless *value* is None or a time in s of at least *least*, and at most a century."""
-    if value is None:
-        return
+def check_kind(name: str, value: object, *kinds: type) -> None:
+    """Raise `UsageError` unless *value* is of one of *kinds*; it is not shown, since it may be long, or secret."""
+    if not isinstance(value, kinds):
+        raise UsageError(f"{name}: use {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}")
+
+
+def is_async(function: object) -> bool:
+    """Tell whether *function*, which may be an object that can be called, is written as `async def`."""
+    return callable(function) and any(map(inspect.iscoroutinefunction, (function, function.__call__)))
+
+
+def check_hook(name: str, hook: object) -> None:
+    """Raise `UsageError` unless *hook* can be awaited; a plain function would fail, and be run, again and again."""
+    if not is_async(hook):
+        raise UsageError(f"{name}: a hook is awaited: write it as `async def`")
+
+
+def check_number(name: str, value: object, *, least: float, what: str = "number") -> None:
+    """Raise `UsageError` unless *value* is a number of at least *least*, and at most the seconds of a century."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= CENTURY:
-        raise UsageError(f"{name}={value!r}: use a number of seconds from {least:g} to {CENTURY:g}")
+        raise UsageError(f"{name}={value!r}: use a {what} from {least:g} to {CENTURY:g}")
+
+
+def check_seconds(name: str, value: float | None, *, least: float = 0, optional: bool = False) -> None:
+    """Raise `UsageError` unless *value* is a time in s of at least *least*, and at most a century."""
+    if value is not None or not optional:
+        check_number(name, value, least=least, what="number of seconds")
 
 
 def check_whole(name: str, value: int, *, least: int) -> None:
@@ -182,12 +206,12 @@ class NewJob:
     id: str = field(default_factory=new_id)
     options: bytes = b""
     """JSON, as the scripts read it."""
-    rejects: bool = False
-    """Whether it is an error if another job holds its dedup key."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a job, by name."""
         check_name("task", self.task)
+        if not is_id(self.id):
+            raise UsageError(f"id={self.id!r}: use an id made by evq.ids.new_id()")
         if len(self.payload) > PAYLOAD_LIMIT:
             raise PayloadError(
                 f"task {self.task}: the payload has {len(self.payload)} bytes and the limit is {PAYLOAD_LIMIT}; "
@@ -198,13 +222,7 @@ class NewJob:
     def make(cls, task: str, payload: Mapping[str, Any], options: JobOptions, hooks: Iterable[str] = ()) -> Self:
         """Make a job of its parts; raise `PayloadError` if the payload is not JSON or too large."""
         encoded = dump_payload(task, payload)
-        return cls(
-            task=task,
-            payload=encoded,
-            id=options.id or new_id(),
-            options=options.to_wire(hooks),
-            rejects=options.dedup == "reject",
-        )
+        return cls(task=task, payload=encoded, id=options.id or new_id(), options=options.to_wire(hooks))
 
 
 def dump_payload(task: str, payload: Mapping[str, Any]) -> bytes:

@@ -86,4 +86,5 @@ class Leases:
     def read(self) -> list[tuple[str, int]]:
         """List the leases that are to be extended, as (id, fence)."""
         now, slots = time.monotonic(), self._memory[_HEADER.size : self._end]
-        return [(job_id.decode(), fence) for job_id, fence, until in _SLOT.iter_unpack(slots) if fence and now < until]
+        found = [(job_id, fence) for job_id, fence, until in _SLOT.iter_unpack(slots) if fence and now < until]
+        return [(job_id.rstrip(b"\0").decode(errors="replace"), fence) for job_id, fence in found]

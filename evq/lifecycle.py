@@ -65,7 +65,7 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
         "enqueue": ["new -> waiting", "new -> delayed", *(f"{state} -> delayed" for state in PENDING_STATES)],
         "stage": ["new -> staged"],
         "move": ["staged -> waiting", "staged -> delayed", "staged -> cancelled"],
-        "fire": ["new -> waiting"],
+        "fire": ["new -> waiting", *(f"{state} -> delayed" for state in PENDING_STATES)],
         "reserve": ["waiting -> active", "waiting -> parked", "parked -> waiting", "waiting -> failed"],
         "promote": ["delayed -> waiting"],
         "expire": ["waiting -> failed", "delayed -> failed", "parked -> failed", "staged -> gone"],

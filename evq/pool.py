@@ -19,12 +19,15 @@ from anyio.abc import Process, TaskGroup, TaskStatus
 
 from evq.broker import pairs
 from evq.errors import QueueUnavailable, UsageError
+from evq.job import check_kind, check_seconds, check_whole
 from evq.place import load_queue
 from evq.queue import Queue
 from evq.settings import worker_count
 
 log = logging.getLogger("evq.pool")
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+"""How much a worker process can be told to log."""
 BEAT_MS = 2_000
 """The time between two beats of a pool, ms; it beats at once when the queue is scaled."""
 LOST_MS = 3 * BEAT_MS
@@ -96,15 +99,16 @@ class _Member:
     async def _run_process(self) -> str:
         """Run a process until it ends, and say how it did."""
         try:
-            # A session of its own: Ctrl-C in a terminal is the pool's to answer, or jobs would be interrupted twice.
-            self._process = process = await anyio.open_process(
-                self._command,
-                stdin=None,
-                stdout=None,
-                stderr=None,
-                env=os.environ | {"EVQ_POOL_PID": str(os.getpid())},
-                start_new_session=True,
-            )
+            with anyio.CancelScope(shield=True):  # a process half started could not be ended
+                # A session of its own: Ctrl-C in a terminal is the pool's to answer, or jobs were interrupted twice.
+                self._process = process = await anyio.open_process(
+                    self._command,
+                    stdin=None,
+                    stdout=None,
+                    stderr=None,
+                    env=os.environ | {"EVQ_POOL_PID": str(os.getpid())},
+                    start_new_session=True,
+                )
         except OSError as error:
             return f"it could not be started: {error.strerror}"
         try:
@@ -147,13 +151,17 @@ class WorkerPool:
         nobody has scaled the queue; *capacity* is the most that it runs, by default that or the number of CPUs. Each
         process runs up to *concurrency* jobs and drains within *grace* s. Raise `UsageError` if that cannot be.
         """
+        check_kind("target", target, str)
         self._processes = worker_count() if processes is None else processes
+        check_whole("processes", self._processes, least=0)
         self._capacity = max(self._processes, os.cpu_count() or 1) if capacity is None else capacity
-        if not 0 <= self._processes <= self._capacity:
-            raise UsageError(f"processes={self._processes}, capacity={self._capacity}: use 0 or more, and no less")
-        if concurrency < 1:
-            raise UsageError(f"concurrency={concurrency}: a worker runs at least one job at a time")
-        served = queue or load_queue(target)
+        check_whole("capacity", self._capacity, least=self._processes)
+        check_whole("concurrency", concurrency, least=1)
+        check_seconds("grace", grace)
+        if log_level not in LOG_LEVELS:
+            raise UsageError(f"log_level={log_level!r}: use one of {', '.join(LOG_LEVELS)}")
+        served = load_queue(target) if queue is None else queue
+        check_kind("queue", served, Queue)
         self._queue = Queue(served.name, redis=served.url)  # with connections that are the pool's to close
         options = ["--concurrency", str(concurrency), "--grace", str(grace), "--log-level", log_level]
         self._command = [sys.executable, "-m", "evq", "worker", target, *options]

@@ -10,7 +10,7 @@ from evq.alerts import DEFAULT_RULES, AlertHook, AlertRule
 from evq.broker import Broker, Reply
 from evq.census import page, position
 from evq.control import Control, listed
-from evq.errors import DuplicateJob, JobCancelled, JobFailed, UsageError
+from evq.errors import JobCancelled, JobFailed, UsageError
 from evq.events import Event, read_events
 from evq.job import (
     JobError,
@@ -18,6 +18,7 @@ from evq.job import (
     JobProgress,
     NewJob,
     Record,
+    check_kind,
     check_name,
     check_seconds,
     check_whole,
@@ -27,6 +28,7 @@ from evq.keys import QueueKeys
 from evq.lifecycle import JobStatus, State
 from evq.results import Results
 from evq.retry import RetryPolicy
+from evq.scripts import Argument
 from evq.settings import check_url, redis_url
 from evq.task import TIMEOUT, Handler, Isolation, Task
 
@@ -56,9 +58,14 @@ class Queue(Control):
         long a lost worker's jobs stay with it, *keep* (s) how long an ended job can be looked at, and *keep_count* how
         many completed, failed and cancelled ones each. *alerts* are the rules that its workers evaluate.
         """
+        check_kind("name", name, str)
+        check_kind("redis", redis or "", str)
         check_seconds("lease", lease, least=1)  # a shorter one would be lost to any delay
         check_seconds("keep", keep, least=1)
         check_whole("keep_count", keep_count, least=1)
+        check_kind("alerts", alerts, Sequence)
+        for rule in alerts:
+            check_kind("alerts", rule, AlertRule)
         if len({rule.name for rule in alerts}) < len(alerts):
             raise UsageError(f"queue {name}: two alert rules have the same name: give each its own")
         self.name = name
@@ -137,9 +144,9 @@ class Queue(Control):
         def register(handler: Handler) -> Task:
             task = Task(
                 queue=self,
-                name=name or handler.__name__,
+                name=getattr(handler, "__name__", "") if name is None else name,
                 handler=handler,
-                retry=retry or RetryPolicy(),
+                retry=RetryPolicy() if retry is None else retry,
                 timeout=timeout,
                 isolation=isolation,
                 memory=memory,
@@ -149,16 +156,19 @@ class Queue(Control):
             self.tasks[task.name] = task
             return task
 
-        return register(handler) if handler else register
+        return register if handler is None else register(handler)
 
     def job(self, task: str, payload: Mapping[str, Any], **options: Any) -> NewJob:
         """Make a job of a task by its name, with `JobOptions`.
 
         If this program does not have the task, the payload need only be JSON.
         """
-        if task in self.tasks:
-            return self.tasks[task].using(**options).job(**payload)
-        return NewJob.make(task, payload, JobOptions(**known_options(options)))
+        check_kind("task", task, str)
+        known = self.tasks.get(task)
+        job = NewJob.make(task, payload, JobOptions(**known_options(options)), known.hooks if known else ())
+        if known:
+            known.bind(payload)
+        return job
 
     # Jobs
 
@@ -166,14 +176,14 @@ class Queue(Control):
         """Enqueue *jobs*: all, or none and an error.
 
         Return the job that stands for each: with a dedup key it may be an older one. Raise `DuplicateJob` if that was
-        to be rejected; the others are enqueued. Raise `QueueFull` if Redis has no room.
+        to be rejected, `QueueFull` if Redis has no room.
         """
+        check_kind("jobs", jobs, Sequence)
+        for job in jobs:
+            check_kind("jobs", job, NewJob)
         if not jobs:
             return []
         standing = await self.broker.enqueue(jobs)
-        for job, (word, job_id) in zip(jobs, standing, strict=True):
-            if word is Reply.DUPLICATE and job.rejects:
-                raise DuplicateJob(job_id)
         return [Job(self, job_id, job.task) for job, (_, job_id) in zip(jobs, standing, strict=True)]
 
     async def get(self, job_id: str) -> "Job | None":
@@ -181,8 +191,8 @@ class Queue(Control):
         check_name("id", job_id)
         return (await self._read([job_id]))[0]
 
-    async def _read(self, job_ids: Sequence[str]) -> "list[Job | None]":
-        records = await self.broker.get(job_ids)
+    async def _read(self, job_ids: Sequence[str], *, skip: bool = False) -> "list[Job | None]":
+        records = await self.broker.get(job_ids, skip=skip)
         return [Job(self, record.id, record.task, record) if record else None for record in records]
 
     async def jobs(self, state: State | str, *, of: str = "", start: int = 0, count: int = 100) -> "list[Job]":
@@ -190,10 +200,11 @@ class Queue(Control):
 
         *of* names the group of waiting jobs (by default those of none), or the task of parked ones.
         """
+        check_name("of", of or None, optional=True)
         check_whole("start", start, least=0)
         check_whole("count", count, least=1)
         ids = await page(self.broker, listed(state), of, start, count)
-        return [job for job in await self._read(ids) if job is not None]
+        return [job for job in await self._read(ids, skip=True) if job is not None]
 
     async def position(self, job_id: str) -> int | None:
         """Return how many jobs are before this one in its group, or None if it does not wait."""
@@ -202,6 +213,7 @@ class Queue(Control):
 
     async def log(self, job_id: str) -> list[str]:
         """Return the last 1,000 lines that a job's handler logged with `ctx.log`."""
+        check_name("id", job_id)
         (lines,) = await self.broker.read([("LRANGE", self.broker.keys.of("log_of", job_id), 0, -1)])
         return [line.decode() for line in lines]
 
@@ -212,7 +224,7 @@ class Queue(Control):
 
     async def cancel(self, job_id: str) -> Reply:
         """Cancel a job: `CANCELLED` at once, `REQUESTED` of one that runs, `ENDED` too late, or `NOT_FOUND`."""
-        return await self._one("cancel", job_id)
+        return await self._one("cancel", job_id, running=1)
 
     async def replay(self, job_id: str) -> Reply:
         """Let a failed or cancelled job run again, without its deadline: `OK`, `NOT_ENDED`, `COMPLETED`, `NOT_FOUND`.
@@ -221,9 +233,9 @@ class Queue(Control):
         """
         return await self._one("replay", job_id)
 
-    async def _one(self, verb: str, job_id: str) -> Reply:
+    async def _one(self, verb: str, job_id: str, **argv: Argument) -> Reply:
         check_name("id", job_id)
-        return (await self.broker.words(verb, [(job_id,)]))[0]
+        return (await self.broker.words(verb, [(job_id,)], **argv))[0]
 
     async def remove(self, job_id: str) -> Reply:
         """Delete a job that does not run, with all that is kept of it: `OK`, `ACTIVE`, or `NOT_FOUND`; no hook runs."""
@@ -232,6 +244,7 @@ class Queue(Control):
     async def result(self, job_id: str, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the public name
         """Wait for a job's result; see `Job.result`."""
         check_name("id", job_id)
+        check_seconds("timeout", timeout, optional=True)
         _, results = self._of_this_loop()
         try:
             async with asyncio.timeout(timeout):

@@ -1,12 +1,12 @@
 """When to try a failed job again, and after how long: pure functions over an error and a number of attempts."""
 
-import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from evq.errors import NetworkError, QueueFull, QueueUnavailable, Retry, TaskError, TemporaryError, UsageError
+from evq.job import check_kind, check_number, check_seconds, check_whole
 
 NETWORK_DELAY = 5.0
 """The base delay after a `NetworkError`, s."""
@@ -41,14 +41,17 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, by name."""
-        if not isinstance(self.attempts, int) or self.attempts < 1:
-            raise UsageError(f"attempts={self.attempts!r}: use a whole number; a job is run at least once")
+        check_whole("attempts", self.attempts, least=1)
         if self.backoff not in ("fixed", "exponential"):
             raise UsageError(f"backoff={self.backoff!r}: use 'fixed' or 'exponential'")
-        delays = {name: getattr(self, name) for name in ("delay", "max_delay", "jitter")}
-        for name, delay in (delays | {f"on {kind.__name__}": delay for kind, delay in self.on.items()}).items():
-            if delay is not None and not (isinstance(delay, int | float) and 0 <= delay < math.inf):
-                raise UsageError(f"{name}={delay!r}: a delay is a number of seconds, and cannot be negative")
+        check_seconds("delay", self.delay)
+        check_seconds("max_delay", self.max_delay)
+        check_number("jitter", self.jitter, least=0)
+        check_kind("on", self.on, Mapping)
+        for kind, delay in self.on.items():
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise UsageError(f"on={{{kind!r}: ...}}: use classes of errors")
+            check_seconds(f"on {kind.__name__}", delay, optional=True)
 
     def base_delay(self, error: BaseException) -> float | None:
         """Return the base delay after *error*, s, or None if it is never retried."""

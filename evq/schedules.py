@@ -62,7 +62,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for what cannot be a schedule."""
-        if not _NAME.fullmatch(self.name):
+        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise UsageError(
                 f"{self.name!r} is no name for a schedule: use 1 to 100 letters, digits, '.', '_' or '-', starting "
                 "with a letter or digit"
@@ -74,14 +74,14 @@ class Schedule:
                 )
         try:
             ZoneInfo(self.tz)
-        except (LookupError, ValueError, OSError) as error:
+        except (LookupError, TypeError, ValueError, OSError) as error:
             raise UsageError(
                 f"schedule {self.name}: tz={self.tz!r}: this machine knows no such zone; use an IANA name such as "
                 "Europe/Berlin (the package tzdata has them all)"
             ) from error
         try:
             CronSim(self.cron, datetime(2000, 1, 1, tzinfo=UTC))
-        except CronSimError as error:
+        except (AttributeError, TypeError, CronSimError) as error:
             raise UsageError(
                 f"schedule {self.name}: cron={self.cron!r}: {error}; write it like '30 4 * * MON'"
             ) from error

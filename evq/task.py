@@ -1,14 +1,14 @@
 """Tasks: handlers under a name, and the jobs made of them."""
 
 import inspect
-import math
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from evq.context import Context, SyncContext
 from evq.errors import PayloadError, UsageError
-from evq.job import JobOptions, NewJob, known_options
+from evq.job import JobOptions, NewJob, check_hook, check_kind, check_name, check_seconds, is_async, known_options
 from evq.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -43,24 +43,28 @@ class Task:
 
     def __post_init__(self) -> None:
         """Read the handler's signature; raise `UsageError` if an option, or passing a payload to it, is impossible."""
-        if not (isinstance(self.timeout, int | float) and 0 < self.timeout < math.inf):
-            raise UsageError(
-                f"task {self.name}: timeout={self.timeout!r}: an attempt needs some seconds, and not for ever"
-            )
+        try:
+            signature = inspect.signature(self.handler)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"handler={self.handler!r}: {error}: use a function with a signature") from error
+        check_name("name", self.name)
+        if inspect.isgeneratorfunction(self.handler) or inspect.isasyncgenfunction(self.handler):
+            raise UsageError(f"task {self.name}: a handler yields nothing: let it return one result")
+        check_kind(f"task {self.name}: retry", self.retry, RetryPolicy)
+        check_seconds(f"task {self.name}: timeout", self.timeout, least=0.001)
         if self.isolation not in (None, "process"):
             raise UsageError(f"task {self.name}: isolation={self.isolation!r}: use 'process', or leave it out")
         if self.memory is not None and not (isinstance(self.memory, int) and self.memory > 0 and self.isolation):
             raise UsageError(
                 f"task {self.name}: memory={self.memory!r}: use some bytes, along with isolation='process'"
             )
-        signature = inspect.signature(self.handler)
         parameters = list(signature.parameters.values())
         contexts = [p.name for p in parameters if p.name == "ctx" or _is_context(p.annotation)]
         if any(p.kind is p.POSITIONAL_ONLY for p in parameters):
             raise UsageError(f"task {self.name}: a payload is passed by name, so no parameter can be positional-only")
         self.context_name = contexts[0] if contexts else None
         self.signature = signature.replace(parameters=[p for p in parameters if p.name not in contexts])
-        self.is_async = inspect.iscoroutinefunction(self.handler)
+        self.is_async = is_async(self.handler)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the handler, as if it were no task."""
@@ -68,17 +72,20 @@ class Task:
 
     def using(self, **options: Any) -> "Task":
         """Return this task with other `JobOptions`: `send.using(delay=10).enqueue(to=...)`."""
-        return replace(self, options=replace(self.options, **known_options(options)))
+        task = copy(self)  # what is known of the handler stays
+        task.options = replace(self.options, **known_options(options))
+        return task
 
-    def job(self, **payload: Any) -> NewJob:
+    def job(self, /, **payload: Any) -> NewJob:
         """Make a job of this task, to be enqueued with others; raise `PayloadError` if the payload does not fit."""
         self.bind(payload)
         return NewJob.make(self.name, payload, self.options, self.hooks)
 
-    async def enqueue(self, **payload: Any) -> "Job":
+    async def enqueue(self, /, **payload: Any) -> "Job":
         """Enqueue a job of this task; raise `PayloadError` if the payload does not fit its handler.
 
-        Raise `DuplicateJob` if its dedup key is held and it was to be rejected.
+        NaN and infinity, which JSON does not have, become null. Raise `DuplicateJob` if its dedup key is held and it
+        was to be rejected.
         """
         return (await self.queue.enqueue_many([self.job(**payload)]))[0]
 
@@ -105,6 +112,7 @@ class Task:
         return self._on("retried", hook)
 
     def _on(self, event: str, hook: Hook) -> Hook:
+        check_hook(f"task {self.name}: on_{event}", hook)
         if event in self.hooks:
             raise UsageError(f"task {self.name} has a hook for {event} already")
         self.hooks[event] = hook

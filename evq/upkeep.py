@@ -57,13 +57,15 @@ class Upkeep:
         """Do a duty again and again, after as many s as it says."""
         while not self._stopped.is_set():
             wait = PERIOD
-            with contextlib.suppress(EvqError):  # the worker's own loop reports an outage
+            try:
                 wait = await duty()
+            except QueueUnavailable:
+                pass  # the worker's own loop reports an outage
+            except Exception:  # such as foreign data: the worker does its jobs all the same
+                log.exception("what the worker does for its queue failed", extra={"queue": self._queue.name})
             # Spread, so that of many workers one comes first and the others find nothing to do.
-            wait += random.uniform(0, 0.5)  # noqa: S311 - not secrecy
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._stopped.wait()
+            with anyio.move_on_after(wait + random.uniform(0, 0.5)):  # noqa: S311 - not secrecy
+                await self._stopped.wait()
 
     async def evaluate_alerts(self) -> float:
         """Evaluate the alert rules, unless another worker just did; return s until the next look."""
@@ -75,9 +77,9 @@ class Upkeep:
         """Fire the schedules that are due by Redis's clock; return s until the next look."""
         now_ms, wait_ms, *due = await self._queue.broker.run("due_schedules", limit=BATCH)
         for schedule, next_ms, spec in zip(due[::3], due[1::3], due[2::3], strict=True):
-            name = schedule.decode()
+            name = schedule.decode(errors="replace")
             try:
-                await self._fire(Schedule.load(name, spec, next_ms), from_ms(now_ms))
+                await self._fire(Schedule.load(name, spec, next_ms), spec, from_ms(now_ms))
                 self._broken.discard(name)
             except QueueUnavailable:
                 raise
@@ -88,19 +90,20 @@ class Upkeep:
                     log.error("cannot fire: %s", error, extra=extra)  # noqa: TRY400 - its sentence says it all
         return PERIOD if wait_ms < 0 else min(PERIOD, wait_ms / 1000)
 
-    async def _fire(self, schedule: Schedule, now: datetime) -> None:
+    async def _fire(self, schedule: Schedule, spec: bytes, now: datetime) -> None:
         ids = [schedule.job_id(self._queue.name, instant) for instant in due_instants(schedule, now)]
         word, *replies = await self._queue.broker.run(
             "fire",
             [(job_id,) for job_id in ids],
             name=schedule.name,
+            spec=spec,
             instant=to_ms(schedule.next),
             next_ms=to_ms(next_instant(schedule, now)),
             task=schedule.task,
             payload=orjson.dumps(schedule.payload),
             options=orjson.dumps(schedule.options),
         )
-        if word == b"FIRED":
+        if word == Reply.FIRED.encode():
             added = [job_id for answer, job_id in standing(ids, replies) if answer is Reply.OK]
             extra = {"queue": self._queue.name, "schedule": schedule.name, "instants": len(ids), "jobs": added}
             log.info("schedule fired", extra=extra)

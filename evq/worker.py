@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import anyio
 
 from evq.broker import BULK, Call, Reply, Reserved
+from evq.census import overdue
 from evq.context import Context, SyncContext
 from evq.errors import (
     AttemptTimeout,
@@ -34,7 +35,7 @@ from evq.executor import Outcome, Snoozed
 from evq.heartbeat import Heartbeat
 from evq.hooks import Hooks
 from evq.isolation import check_isolation, isolates, run_attempt
-from evq.job import JobProgress, ReservedJob
+from evq.job import JobProgress, ReservedJob, check_kind, check_seconds, check_whole
 from evq.queue import Queue
 from evq.settle import settle_calls
 from evq.task import Task
@@ -66,6 +67,14 @@ class Running:
             self.context.interruption = reason
             if self.task is not None:
                 self.task.cancel()
+                asyncio.get_running_loop().call_later(PATIENCE, self._report)
+
+    def _report(self) -> None:
+        if self.task is not None and not self.task.done():
+            log.warning(
+                "a handler does not end though it was interrupted, and keeps its place: let CancelledError pass",
+                extra={"job": self.job.id, "task": self.job.task},
+            )
 
 
 class Worker:
@@ -76,8 +85,9 @@ class Worker:
 
         When it is stopped, running jobs have *grace* s to end; the others are handed back.
         """
-        if concurrency < 1:
-            raise UsageError(f"concurrency={concurrency}: a worker runs at least one job at a time")
+        check_kind("queue", queue, Queue)
+        check_whole("concurrency", concurrency, least=1)
+        check_seconds("grace", grace)
         if not queue.tasks:
             raise UsageError(f"queue {queue.name} has no tasks: import the modules that define them first")
         check_isolation(queue)
@@ -152,7 +162,7 @@ class Worker:
             self._changed.clear()
             try:
                 await self._exchange()
-                leaving = self._stopping or (self._burst and not self._running)
+                leaving = self._stopping or (self._burst and not self._running and not await overdue(self.queue.broker))
                 if leaving and self._sleeper is not None:
                     with contextlib.suppress(QueueFull):  # it wakes by itself in a few seconds
                         await self.queue.broker.tell(self.id, "stop")  # for its last look

@@ -13,7 +13,6 @@ from evq.cli.options import (
     duration,
     group_option,
     one_of,
-    places,
     queue_command,
     task_option,
     yes_option,
@@ -21,6 +20,7 @@ from evq.cli.options import (
 from evq.cli.output import Output
 from evq.lifecycle import PENDING_STATES, State
 from evq.queue import Queue
+from evq.scripts import Argument
 
 REFUSALS: Final = {
     Reply.ENDED: "has ended already",
@@ -57,16 +57,9 @@ async def cancel(
     """Cancel jobs of QUEUE: those that do not run at once, and those that run as soon as their handlers stop."""
     _check_choice(ids, every, state or group or task)
     if not every:
-        return await _each(queue, out, "cancel", ids, "cancelled")
-    if group and state not in (None, State.WAITING):
-        raise click.UsageError("--group: only waiting jobs are kept by group")
-    states = (State(state),) if state else (State.WAITING,) if group else PENDING_STATES
-    confirm(f"Cancel the {' and '.join(states)} jobs{_of(task, group)} of queue {queue.name}?", yes=yes)
-    done = 0
-    for one in states:
-        for of in await places(queue, one, group, task):
-            done += await queue.cancel_all(one, of=of, task=task)
-    _tell(out, "cancelled", done)
+        return await _each(queue, out, "cancel", ids, "cancelled", running=1)
+    confirm(f"Cancel the {state or 'pending'} jobs{_of(task, group)} of queue {queue.name}?", yes=yes)
+    _tell(out, "cancelled", await queue.cancel_all(state, group=group, task=task))
     return None
 
 
@@ -122,10 +115,10 @@ def _check_choice(ids: Sequence[str], every: bool, narrowed: object) -> None:
         raise click.UsageError("--state, --group and --task go with --all")
 
 
-async def _each(queue: Queue, out: Output, verb: str, ids: Sequence[str], done: str) -> int | None:
+async def _each(queue: Queue, out: Output, verb: str, ids: Sequence[str], done: str, **argv: Argument) -> int | None:
     """Do *verb* to the jobs of these ids; fail if there is one to which it could not be done."""
     ids = list(dict.fromkeys(ids))
-    words = dict(zip(ids, await queue.broker.words(verb, [(job_id,) for job_id in ids]), strict=True))
+    words = dict(zip(ids, await queue.broker.words(verb, [(job_id,) for job_id in ids], **argv), strict=True))
     told = {Reply.OK: done, Reply.CANCELLED: done, Reply.REQUESTED: "runs, and was asked to stop"} | REFUSALS
     wire = [{"id": job_id, "outcome": reply.lower()} for job_id, reply in words.items()]
     out.show(wire, *(f"{job_id} {told[reply]}" for job_id, reply in words.items()))

@@ -23,7 +23,7 @@ from evq.queue import Queue
 @click.option("--priority", type=click.IntRange(0, 4095), help="Lower runs first.  [default: 2048]")
 @click.option("--front", is_flag=True, default=None, help="Before the others of its priority.")
 @click.option("--group", metavar="GROUP", help="Groups take turns.")
-@click.option("--dedup-key", metavar="KEY", help="Of one key there is one job at a time, until it ends.")
+@click.option("--dedup-key", metavar="KEY", help="Of one key there is one pending job at a time.")
 @click.option("--dedup", type=click.Choice(get_args(Dedup)), help="If the key is held.  [default: existing]")
 @click.option("--dedup-ttl", type=duration, help="Give the key up after so long.")
 @click.option("--expires", type=duration, help="Fail it if it has not started after so long.")

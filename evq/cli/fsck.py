@@ -91,7 +91,7 @@ class _Look:
 
     async def _find_keys(self) -> None:
         prefix = self._keys["job_of"].removesuffix(b"job:")
-        async for page in self._broker.scan(prefix + b"*"):
+        async for page in self._broker.scan("SCAN", match=prefix + b"*"):
             types = await self._broker.read([("TYPE", key) for key in page])
             for key, kind in zip(page, map(_text, types), strict=True):
                 tail = _text(key.removeprefix(prefix))

@@ -8,7 +8,7 @@ import click
 import orjson
 
 from evq import census
-from evq.cli.options import ENDS, group_option, one_of, places, queue_command, task_option
+from evq.cli.options import ENDS, group_option, one_of, queue_command, task_option
 from evq.cli.output import Cell, Output, facts, iso, local, table, word
 from evq.errors import UsageError
 from evq.job import Record
@@ -34,7 +34,7 @@ async def jobs(
     With --group or --task, the jobs of the state are searched one by one.
     """
     found: list[Record] = []
-    async for page in _pages(queue, State(state), await places(queue, State(state), group, task)):
+    async for page in _pages(queue, State(state), await census.places(queue.broker, State(state), group, task)):
         found += [job for job in page if task in (None, job.task) and group in (None, job.group)]
         if len(found) >= start + count:
             break
@@ -69,7 +69,7 @@ async def _pages(queue: Queue, state: State, places: list[str]) -> AsyncIterator
             ids = await census.page(queue.broker, state, of, -start - PAGE if backwards else start, PAGE)
             if not ids:
                 break
-            records = [record for record in await queue.broker.get(ids) if record]
+            records = [record for record in await queue.broker.get(ids, skip=True) if record]
             yield records[::-1] if backwards else records
 
 

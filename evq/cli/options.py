@@ -12,7 +12,6 @@ from typing import Any, Final
 import anyio
 import click
 
-from evq import census
 from evq.cli.output import Output
 from evq.errors import EvqError, QueueUnavailable
 from evq.keys import KEYS
@@ -83,15 +82,6 @@ async def _reach(queue: Queue) -> None:
         raise QueueUnavailable(f"Redis at {where} has not answered within {PATIENCE:g} s: see that it runs") from None
     if not known:
         click.echo(f"evq: there is no queue {queue.name} at {where} yet: is that its name?", err=True)
-
-
-async def places(queue: Queue, state: State, group: str | None, task: str | None) -> list[str]:
-    """List the groups of waiting jobs, or the tasks of parked ones, as `Queue.jobs` has them; of others, one place."""
-    if state is State.WAITING:
-        return [group] if group else ["", *await census.groups(queue.broker)]
-    if state is State.PARKED:
-        return [task] if task else await census.parked_tasks(queue.broker)
-    return [""]
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -35,7 +35,7 @@ LEAVE = 1.0
     "--concurrency", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Jobs at a time, each."
 )
 @click.option("--grace", type=click.FloatRange(0), default=30.0, show_default=True, help="Time to drain, s.")
-@click.option("--burst", is_flag=True, help="End when no job is waiting; in this one process.")
+@click.option("--burst", is_flag=True, help="End when no job can start; in this one process.")
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO")
 def worker(
     target: str,

@@ -11,20 +11,16 @@
   STATE    active -> completed
 ]]
 -- @include now
--- @include check_lease
+-- @include each_lease
 -- @include leave_active
 -- @include end_job
 -- @include finish
 -- @include tally
-local time, words = now(), {}
-for id, fence, result in each() do
-  local word, job = check_lease(id, fence)
-  if job then
-    leave_active(id, job)
-    end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
-    tally_time("work", time - job.started)
-  end
-  words[#words + 1] = word
-end
+local time = now()
+local words = each_lease(function(id, job, fence, result)
+  leave_active(id, job)
+  end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+  tally_time("work", time - job.started)
+end)
 finish(time, keep_ms, keep_count)
 return words

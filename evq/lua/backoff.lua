@@ -14,7 +14,7 @@
   STATE    active -> delayed, active -> failed, active -> cancelled
 ]]
 -- @include now
--- @include check_lease
+-- @include each_lease
 -- @include leave_active
 -- @include lateness
 -- @include end_job
@@ -22,29 +22,25 @@
 -- @include tally
 -- @include wake_workers
 -- @include emit
-local time, words, retried = now(), {}, {}
-for id, fence, delay_ms, error in each() do
-  local word, job = check_lease(id, fence)
-  if job then
-    local key, due = job_of .. id, time + delay_ms
-    leave_active(id, job)
-    redis.call("HSET", key, "failures", job.failures + 1)
-    tally_time("work", time - job.started)
-    if job.cancel then
-      end_job(id, job, "cancelled", time, keep_ms, "error", error, "settled", fence)
-    elseif lateness(job, due) then
-      end_job(id, job, "failed", time, keep_ms, "error", error, "settled", fence)
-    else
-      redis.call("ZADD", delayed, due, id)
-      redis.call("HSET", key, "state", "delayed", "due", due, "seq", job.seq + 1, "error", error, "settled", fence)
-      retried[#retried + 1] = id
-      if has_hook(job.task, "retried") then
-        redis.call("ZADD", ended, 0, id .. ":" .. job.failures + 1)
-      end
+local time, retried = now(), {}
+local words = each_lease(function(id, job, fence, delay_ms, error)
+  local key, due = job_of .. id, time + delay_ms
+  leave_active(id, job)
+  redis.call("HSET", key, "failures", job.failures + 1)
+  tally_time("work", time - job.started)
+  if job.cancel then
+    end_job(id, job, "cancelled", time, keep_ms, "error", error, "settled", fence)
+  elseif lateness(job, due) then
+    end_job(id, job, "failed", time, keep_ms, "error", error, "settled", fence)
+  else
+    redis.call("ZADD", delayed, due, id)
+    redis.call("HSET", key, "state", "delayed", "due", due, "seq", job.seq + 1, "error", error, "settled", fence)
+    retried[#retried + 1] = id
+    if has_hook(job.task, "retried") then
+      redis.call("ZADD", ended, time, id .. ":" .. job.failures + 1)
     end
   end
-  words[#words + 1] = word
-end
+end)
 
 if #retried > 0 then
   tally("retried", #retried)

@@ -4,10 +4,11 @@
   does then, the job is not retried.
 
   KEYS     job_of waiter_of
-  ARGV     keep_ms     int  how long an ended job is kept
+  ARGV     running     int  0: those that run go on
+           keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
   EACH     id          str
-  RETURNS  a word a job: CANCELLED, REQUESTED, ENDED, NOT_FOUND
+  RETURNS  a word a job: CANCELLED, REQUESTED, ACTIVE (it goes on), ENDED, NOT_FOUND
   STATE    waiting -> cancelled, delayed -> cancelled, parked -> cancelled, active -> active, staged -> staged
 ]]
 -- @include now
@@ -25,6 +26,7 @@ local function request(id, job)
   requested[#requested + 1] = id
   local worker = redis.call("HGET", key, "worker")
   if worker then
+    redis.call("DEL", waiter_of .. worker .. ".heart") -- one word is enough: the heart asks about all its leases
     redis.call("RPUSH", waiter_of .. worker .. ".heart", id)
     redis.call("PEXPIRE", waiter_of .. worker .. ".heart", 60000)
   end
@@ -36,6 +38,8 @@ for id in each() do
   if job and withdraw(id, job) then
     word = "CANCELLED"
     end_job(id, job, "cancelled", time, keep_ms)
+  elseif job and job.state == "active" and running == 0 then
+    word = "ACTIVE"
   elseif job then
     word = (job.state == "active" or job.state == "staged") and request(id, job) or "ENDED"
   end

@@ -9,22 +9,18 @@
   STATE    active -> waiting, active -> failed, active -> cancelled
 ]]
 -- @include now
--- @include check_lease
+-- @include each_lease
 -- @include take_back
 -- @include finish
 -- @include wake_workers
 -- @include emit
-local time, words, again = now(), {}, {}
-for id, fence in each() do
-  local word, job = check_lease(id, fence)
-  if job then
-    if take_back(id, job, time, keep_ms, 3) then
-      again[#again + 1] = id
-    end
-    redis.call("HSET", job_of .. id, "settled", fence)
+local time, again = now(), {}
+local words = each_lease(function(id, job, fence)
+  if take_back(id, job, time, keep_ms, 3) then
+    again[#again + 1] = id
   end
-  words[#words + 1] = word
-end
+  redis.call("HSET", job_of .. id, "settled", fence)
+end)
 wake_workers(#again)
 emit("reclaimed", again)
 finish(time, keep_ms, keep_count)

@@ -14,9 +14,9 @@
   STATE    active -> active
 ]]
 -- @include now
--- @include check_lease
+-- @include each_lease
 -- @include tally
-local time, words = now(), {}
+local time = now()
 
 -- A removal first, so that a full Redis lets hearts beat.
 redis.call("ZREMRANGEBYSCORE", workers, "-inf", time)
@@ -26,14 +26,10 @@ end
 redis.call("ZADD", workers, time + lease_ms, worker)
 redis.call("SET", worker_of .. worker, info, "PX", lease_ms)
 
-for id, fence in each() do
-  local word, job = check_lease(id, fence)
-  if job then
-    redis.call("ZADD", active, "XX", time + lease_ms, id)
-    word = job.cancel and "CANCEL" or word
-  end
-  words[#words + 1] = word
-end
+local words = each_lease(function(id, job, fence)
+  redis.call("ZADD", active, "XX", time + lease_ms, id)
+  return job.cancel and "CANCEL"
+end)
 
 tally("busy_ms", busy_ms)
 tally("capacity_ms", capacity_ms)

@@ -10,21 +10,17 @@
   STATE    active -> failed, active -> cancelled
 ]]
 -- @include now
--- @include check_lease
+-- @include each_lease
 -- @include leave_active
 -- @include end_job
 -- @include finish
 -- @include tally
-local time, words = now(), {}
-for id, fence, error in each() do
-  local word, job = check_lease(id, fence)
-  if job then
-    leave_active(id, job)
-    redis.call("HSET", job_of .. id, "failures", job.failures + 1)
-    end_job(id, job, job.cancel and "cancelled" or "failed", time, keep_ms, "error", error, "settled", fence)
-    tally_time("work", time - job.started)
-  end
-  words[#words + 1] = word
-end
+local time = now()
+local words = each_lease(function(id, job, fence, error)
+  leave_active(id, job)
+  redis.call("HSET", job_of .. id, "failures", job.failures + 1)
+  end_job(id, job, job.cancel and "cancelled" or "failed", time, keep_ms, "error", error, "settled", fence)
+  tally_time("work", time - job.started)
+end)
 finish(time, keep_ms, keep_count)
 return words

@@ -1,20 +1,21 @@
 --[[ fire: enqueue the jobs of a schedule's instants and set the next one, unless somebody else was first.
 
-  KEYS     schedules
+  KEYS     schedules schedule_specs
   ARGV     name      str
-           instant   int  the one that is due; another in its place means that it was fired, or the schedule changed
+           spec      str  JSON; another in its place means that the schedule was changed
+           instant   int  the one that is due; another in its place means that it was fired
            next_ms   int  the instant at which it fires next
            task      str
            payload   str  JSON
            options   str  JSON, as `enqueue` takes them
   EACH     id        str  a job an instant; none if all were missed and are left out
   RETURNS  {FIRED, what `enqueue` answers of each job: OK, EXISTS, {DUPLICATE, id}, {REPLACED, id}}, {EARLY}, {LOST}
-  STATE    new -> waiting
+  STATE    new -> waiting, waiting -> delayed, delayed -> delayed, parked -> delayed
 ]]
 -- @include now
 -- @include add_job
 local time, reply = now(), { "FIRED" }
-if tonumber(redis.call("ZSCORE", schedules, name)) ~= instant then
+if tonumber(redis.call("ZSCORE", schedules, name)) ~= instant or redis.call("HGET", schedule_specs, name) ~= spec then
   return { "LOST" }
 elseif instant > time then
   return { "EARLY" }

@@ -1,21 +1,14 @@
---[[ purge: delete jobs that ended so long ago; those whose hooks have not run yet stay.
+--[[ purge: delete jobs that ended until a moment; those whose hooks have not run yet stay, and go behind the others.
 
-  KEYS     completed failed cancelled ended
-  ARGV     state   str  completed, failed or cancelled
-           age_ms  int
-           limit   int
-  RETURNS  how many
+  KEYS     completed failed cancelled
+  ARGV     state     str  completed, failed or cancelled
+           until_ms  int
+           limit     int
+  RETURNS  {how many were looked at: if as many as the limit, there may be more; how many were deleted}
   STATE    completed -> gone, failed -> gone, cancelled -> gone
 ]]
 -- @include now
--- @include forget
+-- @include let_go
 local set = ({ completed = completed, failed = failed, cancelled = cancelled })[state]
-local count = 0
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", set, "-inf", now() - age_ms, "LIMIT", 0, limit)) do
-  if not redis.call("ZSCORE", ended, id) then
-    redis.call("ZREM", set, id)
-    forget(id, state)
-    count = count + 1
-  end
-end
-return count
+local found = redis.call("ZRANGEBYSCORE", set, "-inf", until_ms, "LIMIT", 0, limit)
+return { #found, let_go(set, found, state, now()) }

@@ -38,26 +38,35 @@ local rest
 if redis.call("EXISTS", marked, deadlines, parked_tasks) > 0 then
   rest = move_marked(time, 64, keep_ms) == 64
   expire_due(time, 8, keep_ms)
-  rest = unpark(known, 64) or rest
+  -- No more than go now, since another worker may not know them and would park them anew.
+  rest = unpark(known, math.min(count, 64)) or rest
 end
 
-local function lease_all(popped)
-  local before = #leased
+-- An answer with many large payloads would hold everybody up: the others have to wait for the next call.
+local room = 262144
+
+local function lease_all(from, most)
+  local popped, before, taken = redis.call("ZPOPMIN", from, most), #leased, 0
   for i = 1, #popped, 2 do
-    lease_job(popped[i], popped[i + 1], known, worker, time, lease_ms, keep_ms)
+    if bytes < room then
+      lease_job(popped[i], popped[i + 1], known, worker, time, lease_ms, keep_ms)
+      taken = taken + 1
+    else
+      redis.call("ZADD", from, popped[i + 1], popped[i])
+    end
   end
-  return #leased - before
+  return taken, #leased - before
 end
 
 local more, pause
 if redis.call("EXISTS", groups, limits) == 0 then
-  lease_all(redis.call("ZPOPMIN", waiting, count))
+  lease_all(waiting, count)
   more = redis.call("EXISTS", waiting) == 1
 else
   -- By turns, a job takes several times as long, so a call takes fewer.
   local left, looks = math.min(count, 100, (allowance(limits, redis.call("ZCARD", active), time))), 150
   local group, turn, alone = next_group()
-  while group and left > 0 and looks > 0 do
+  while group and left > 0 and looks > 0 and bytes < room do
     local most, wait = math.huge
     if group ~= "" then
       most, wait = allowance(group_of .. group, tonumber(redis.call("HGET", group_of .. group, "active") or 0), time)
@@ -67,10 +76,9 @@ else
       redis.call("ZADD", throttled, time + wait, group)
       looks = looks - 1
     else
-      local from = group == "" and waiting or waiting_of .. group
-      local popped = redis.call("ZPOPMIN", from, alone and math.min(left, most) or 1)
-      take_turn(group, turn, #popped / 2, lease_all(popped), time)
-      left, looks = left - #popped / 2, looks - #popped / 2
+      local taken, started = lease_all(group == "" and waiting or waiting_of .. group, alone and math.min(left, most) or 1)
+      take_turn(group, turn, taken, started, time)
+      left, looks = left - taken, looks - taken
     end
     group, turn, alone = next_group()
   end

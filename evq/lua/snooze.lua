@@ -13,7 +13,7 @@
   STATE    active -> waiting, active -> delayed, active -> failed, active -> cancelled
 ]]
 -- @include now
--- @include check_lease
+-- @include each_lease
 -- @include leave_active
 -- @include lateness
 -- @include end_job
@@ -22,31 +22,27 @@
 -- @include tally
 -- @include wake_workers
 -- @include emit
-local time, words, snoozed, in_front = now(), {}, {}, {}
-for id, fence, delay_ms in each() do
-  local word, job = check_lease(id, fence)
-  if job then
-    local due = time + delay_ms
-    local late = lateness(job, due)
-    leave_active(id, job)
-    if job.cancel then
-      end_job(id, job, "cancelled", time, keep_ms, "settled", fence)
-    elseif late then
-      end_job(id, job, "failed", time, keep_ms, "error", late, "settled", fence)
+local time, snoozed, in_front = now(), {}, {}
+local words = each_lease(function(id, job, fence, delay_ms)
+  local due = time + delay_ms
+  local late = lateness(job, due)
+  leave_active(id, job)
+  if job.cancel then
+    end_job(id, job, "cancelled", time, keep_ms, "settled", fence)
+  elseif late then
+    end_job(id, job, "failed", time, keep_ms, "error", late, "settled", fence)
+  else
+    snoozed[#snoozed + 1] = id
+    redis.call("HSET", job_of .. id, "seq", job.seq + 1, "settled", fence, "due", due)
+    if delay_ms > 0 then
+      redis.call("ZADD", delayed, due, id)
+      redis.call("HSET", job_of .. id, "state", "delayed")
     else
-      snoozed[#snoozed + 1] = id
-      redis.call("HSET", job_of .. id, "seq", job.seq + 1, "settled", fence, "due", due)
-      if delay_ms > 0 then
-        redis.call("ZADD", delayed, due, id)
-        redis.call("HSET", job_of .. id, "state", "delayed")
-      else
-        redis.call("HSET", job_of .. id, "state", "waiting")
-        in_front[#in_front + 1] = { id, job.options.group }
-      end
+      redis.call("HSET", job_of .. id, "state", "waiting")
+      in_front[#in_front + 1] = { id, job.options.group }
     end
   end
-  words[#words + 1] = word
-end
+end)
 
 -- Each goes before those that are in front, so the first comes last.
 for i = #in_front, 1, -1 do

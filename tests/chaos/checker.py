@@ -163,11 +163,11 @@ ALWAYS = (
     every_job_ends,
     no_job_comes_from_nowhere,
     only_a_run_completes,
+    a_lease_runs_once,
     a_lease_lasts,
 )
 DURABLE = (
     a_stale_worker_changes_nothing,
-    a_lease_runs_once,
     fences_grow,
     a_cancel_that_was_confirmed_holds,
     only_failures_count,

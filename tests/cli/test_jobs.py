@@ -198,6 +198,7 @@ def test_foreign_data_are_an_error_that_names_fsck(evq: Evq, name: str, redis_ur
         client.hdel(QueueKeys(name).of("job_of", job_id), "payload")
         client.hset(QueueKeys(name)["limits"], "concurrency", "many")
 
-    for done in (evq("jobs", name), evq("job", name, job_id), evq("stats", name)):
+    assert evq("jobs", name, "--json").json == []
+    for done in (evq("job", name, job_id), evq("stats", name)):
         assert (done.code, done.err.count("\n")) == (1, 1)
         assert "evq fsck" in done.err

@@ -46,8 +46,8 @@ async def fail(error: str) -> NoReturn:
 
 
 @queue.task(isolation="process", memory=128 << 20)
-def allocate(size: int) -> str:
-    return "x" * size
+def allocate(size: int) -> int:
+    return len("x" * size)
 
 
 @queue.task(isolation="process")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evq import Queue, Reply
-from evq.broker import BULK
+from evq.broker import BULK, PORTION
 from evq.census import page
 from evq.embedded import private_redis
 from evq.job import JobOptions, NewJob, ReservedJob
@@ -77,7 +77,7 @@ async def test_nothing_blocks_redis_for_more_than_5_ms_at_a_million_waiting_jobs
 
     async def cancel() -> None:
         ids = await page(broker, State.WAITING, "", 500_000, BULK)
-        assert set(await broker.words("cancel", [(job_id,) for job_id in ids])) == {Reply.CANCELLED}
+        assert set(await broker.words("cancel", [(job_id,) for job_id in ids], running=1)) == {Reply.CANCELLED}
 
     await watched("reserve one", lambda: take(1))
     await watched("reserve many", lambda: take(BULK))
@@ -89,7 +89,7 @@ async def test_nothing_blocks_redis_for_more_than_5_ms_at_a_million_waiting_jobs
     await watched("promote", lambda: broker.maintain(100))
     await watched("reclaim", lose)
     await watched("cancel in the middle", cancel)
-    await watched("purge", lambda: broker.run("purge", state=State.COMPLETED, age_ms=0, limit=BULK))
+    await watched("purge", lambda: broker.run("purge", state=State.COMPLETED, until_ms=2**50, limit=PORTION))
     await watched("park and unpark", park)
     await watched("groups", grouped)
     await watched("counts", queue.counts)

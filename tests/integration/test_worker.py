@@ -349,6 +349,21 @@ async def test_a_handler_that_swallows_its_cancellation_and_ends_well_has_ended_
         assert await job.result(3) == "finished all the same"
 
 
+async def test_a_handler_that_keeps_its_place_though_it_was_interrupted_is_reported(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    @queue.task(timeout=0.1)
+    async def stubborn() -> None:
+        for _ in range(50):
+            with contextlib.suppress(asyncio.CancelledError):
+                await anyio.sleep(0.1)
+
+    async with working(queue):
+        job = await stubborn.enqueue()
+        await until_status(job, JobStatus.COMPLETED)
+    assert "keeps its place" in caplog.text
+
+
 async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(brief: Queue) -> None:
     runs = []
 
@@ -527,7 +542,7 @@ async def test_a_worker_without_tasks_or_without_room_is_refused(queue: Queue) -
     with pytest.raises(UsageError, match="has no tasks"):
         Worker(queue)
     queue.task(name="x")(lambda: None)
-    with pytest.raises(UsageError, match="at least one job"):
+    with pytest.raises(UsageError, match="concurrency=0: use a whole number from 1"):
         Worker(queue, concurrency=0)
 
 

@@ -162,8 +162,8 @@ class Bench:
     async def log(self, job: ReservedJob, line: str = "a line") -> Reply:
         return await self.broker.word("log", id=job.id, fence=job.fence, line=line, most=LOG_LINES)
 
-    async def cancel(self, job_id: str) -> Reply:
-        return (await self.broker.words("cancel", [(job_id,)]))[0]
+    async def cancel(self, job_id: str, *, running: bool = True) -> Reply:
+        return (await self.broker.words("cancel", [(job_id,)], running=int(running)))[0]
 
     async def replay(self, job_id: str) -> Reply:
         return (await self.broker.words("replay", [(job_id,)]))[0]

@@ -3,17 +3,47 @@ from typing import Any
 
 import pytest
 
-from evq import Reply
+from evq import DuplicateJob, JobOptions, NewJob, Reply
 from tests.lua.lua_bench import START_MS, Bench
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("mode", ["reject", "existing"])
-async def test_while_a_job_holds_the_key_no_other_is_made(lua: Bench, mode: str) -> None:
+async def test_while_a_job_holds_the_key_no_other_is_made(lua: Bench) -> None:
     job = await lua.start(dedup_key="k")
-    assert await lua.add(dedup_key="k", dedup=mode) == (Reply.DUPLICATE, job.id)
+    assert await lua.add(dedup_key="k", dedup="existing") == (Reply.DUPLICATE, job.id)
     assert lua.members("waiting") == []
+
+
+async def test_one_that_is_rejected_rejects_all_that_came_with_it(lua: Bench) -> None:
+    job = await lua.start(dedup_key="k")
+    others = [new("send"), new("send", dedup_key="k", dedup="reject"), new("send")]
+    before = lua.everything()
+    with pytest.raises(DuplicateJob) as caught:
+        await lua.broker.enqueue(others)
+    assert (caught.value.job_id, lua.everything()) == (job.id, before)
+    with pytest.raises(DuplicateJob):
+        await lua.broker.enqueue([new("send", dedup_key="l"), new("send", dedup_key="l", dedup="reject")])
+    assert lua.everything() == before
+
+
+async def test_a_rejected_job_that_is_sent_again_is_there_already(lua: Bench) -> None:
+    job = new("send", dedup_key="k", dedup="reject")
+    for word in (Reply.OK, Reply.EXISTS):
+        assert await lua.broker.enqueue([job]) == [(word, job.id)]
+
+
+@pytest.mark.parametrize("mode", ["replace", "debounce"])
+async def test_a_job_of_another_task_is_not_replaced(lua: Bench, mode: str) -> None:
+    job_id = await lua.enqueue("parse", dedup_key="k")
+    before = lua.everything()
+    with pytest.raises(DuplicateJob):
+        await lua.add("send", dedup_key="k", dedup=mode)
+    assert (lua.everything(), lua.state(job_id)) == (before, "waiting")
+
+
+def new(task: str, **options: Any) -> NewJob:
+    return NewJob.make(task, {}, JobOptions(**options))
 
 
 async def test_other_keys_are_not_concerned(lua: Bench) -> None:
@@ -40,6 +70,22 @@ async def test_replace_keeps_the_due_time_and_debounce_starts_it_anew(lua: Bench
     assert (await lua.take()).jobs == []
     lua.later(1)
     assert (await lua.reserve()).payload == b'{"n":3}'
+
+
+async def test_debounce_starts_the_times_of_a_job_anew(lua: Bench) -> None:
+    job_id = await lua.enqueue(dedup_key="k", delay=1, expires=1.5)
+    lua.later(900)
+    await lua.add(dedup_key="k", dedup="debounce", delay=1, expires=1.5)
+    assert lua.scores("deadlines") == {job_id: START_MS + 2400}
+    lua.later(1000)
+    assert (await lua.reserve()).id == job_id
+
+
+async def test_debounce_to_an_earlier_moment_wakes_a_sleeper(lua: Bench) -> None:
+    await lua.enqueue(dedup_key="k", delay=60)
+    lua.redis.delete(lua.key("wake"))
+    await lua.add(dedup_key="k", dedup="debounce", delay=1)
+    assert lua.tokens() == 1
 
 
 async def test_debounce_heeds_the_moment_that_it_is_given(lua: Bench) -> None:

@@ -24,9 +24,19 @@ async def test_an_ended_job_comes_again_until_its_hooks_have_run(lua: Bench) -> 
     assert await lua.reserve_ended() == []
 
 
-async def test_a_job_is_kept_until_its_hooks_have_run_and_expires_after(lua: Bench) -> None:
+WEEK_MS = 7 * 24 * 3_600_000
+
+
+async def test_a_job_is_kept_until_its_hooks_have_run_but_no_longer_than_a_week_more(lua: Bench) -> None:
     job_id = await end_one(lua)
-    assert lua.redis.pttl(lua.key("job_of", job_id)) == -1
+    assert lua.redis.pttl(lua.key("job_of", job_id)) > KEEP_MS + WEEK_MS - 1000
+    lua.later(WEEK_MS)
+    await end_one(lua)
+    assert job_id not in lua.members("ended")
+
+
+async def test_a_job_expires_after_its_hooks_have_run(lua: Bench) -> None:
+    job_id = await end_one(lua)
     await lua.ack_ended(job_id, lua.seq(job_id))
     assert 0 < lua.redis.pttl(lua.key("job_of", job_id)) <= KEEP_MS
 

@@ -40,6 +40,7 @@ async def fire(
         "fire",
         [(job_id,) for job_id in ids],
         name=schedule.name,
+        spec=schedule.dump(),
         instant=to_ms(schedule.next),
         next_ms=next_ms,
         task=schedule.task,

@@ -11,7 +11,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from evq import QueueFull
+from evq import DuplicateJob, QueueFull
 from evq.cli import fsck
 from evq.job import JobProgress
 from evq.scripts import Argument
@@ -125,7 +125,7 @@ class QueueMachine(RuleBasedStateMachine):
         moments = {"expires": 0, "deadline": 0} if crowded else {}
         front = {"front": True} if number % 7 == 0 and not description["delay"] else {}
         at = {"at": self.model.now + 500} if number % 5 == 0 and not front else {}
-        new = New(id=f"j{number}", payload=f'{{"n":{number}}}', **description | moments | front | at)
+        new = New(id=f"{number:026}", payload=f'{{"n":{number}}}', **description | moments | front | at)
         self.news.append(new)
         return new
 
@@ -141,8 +141,12 @@ class QueueMachine(RuleBasedStateMachine):
         self._enqueue([new for new in self.news if new.id in again])
 
     def _enqueue(self, news: list[New]) -> None:
-        found = self.runner.run(self.broker.enqueue([new.job() for new in news]))
-        assert [(word.value, job_id) for word, job_id in found] == self.model.enqueue(news)
+        try:
+            found = self.runner.run(self.broker.enqueue([new.job() for new in news]))
+            answer = [(word.value, job_id) for word, job_id in found]
+        except DuplicateJob as error:
+            answer = [("REFUSED", error.job_id)]
+        assert answer == self.model.enqueue(news)
 
     @action(description=st.fixed_dictionaries(plain), staged=st.booleans())
     def enqueue_into_a_full_redis(self, description: dict[str, Any], staged: bool) -> None:
@@ -323,17 +327,17 @@ class QueueMachine(RuleBasedStateMachine):
 
     # Users and operators
 
-    @action(some=some_picks, full=rarely)
-    def cancel(self, some: list[int], full: bool) -> None:
+    @action(some=some_picks, running=mostly, full=rarely)
+    def cancel(self, some: list[int], running: bool, full: bool) -> None:
         ids = self.jobs(some)
         with self.memory(full=full):
-            words = self.words("cancel", _each(ids))
-        assert words == self.model.cancel(ids)
+            words = self.words("cancel", _each(ids), running=int(running))
+        assert words == self.model.cancel(ids, running=running)
 
     @action(3, pick=picks)
     def cancel_a_running_one(self, pick: int) -> None:
         for job_id, _ in self.held([pick], current=True):
-            assert self.words("cancel", _each([job_id])) == self.model.cancel([job_id])
+            assert self.words("cancel", _each([job_id]), running=1) == self.model.cancel([job_id], running=True)
 
     @action(some=some_picks)
     def replay(self, some: list[int]) -> None:
@@ -356,8 +360,8 @@ class QueueMachine(RuleBasedStateMachine):
     @action(2, state=st.sampled_from(ENDS), age_ms=st.sampled_from([0, 1000]), full=rarely)
     def purge(self, state: str, age_ms: int, full: bool) -> None:
         with self.memory(full=full):
-            count = self.call("purge", state=state, age_ms=age_ms, limit=2)
-        assert count == self.model.purge(state, age_ms, 2)
+            found = self.call("purge", state=state, until_ms=self.model.now - age_ms, limit=2)
+        assert found == self.model.purge(state, self.model.now - age_ms, 2)
 
     @action(group=st.sampled_from(["", "a", "b"]))
     def pause(self, group: str) -> None:

@@ -17,6 +17,7 @@ from tests.model.records import Job, Limits, New
 ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
 POISON_MS = 72 * 3_600_000
 HOUR_MS = 3_600_000
+WEEK_MS = 7 * 24 * HOUR_MS
 
 
 class Model:
@@ -89,10 +90,10 @@ class Model:
         self._release_key(job)
         for waiter in self.waiters.pop(job.id, ()):
             self.told[waiter].append(job.id)
+        job.until = self.now + self.keep_ms
         if f"{job.task} {state}" in self.hooks:
-            self.to_tell[job.id] = 0
-        else:
-            job.until = self.now + self.keep_ms
+            self.to_tell[job.id] = self.now
+            job.until += WEEK_MS
 
     def _release_key(self, job: Job) -> None:
         key = job.options.get("dedup", "")
@@ -104,19 +105,19 @@ class Model:
             self.index[state] |= dict.fromkeys(ids, self.now)
             self.totals[state] += len(ids)
             self.figures[state] += len(ids)
-            self._let_go(state, 2 * len(ids))
+            old = len(_due(self.index[state], self.now - self.keep_ms))
+            excess = min(max(old, len(self.index[state]) - self.keep_count), 2 * len(ids))
+            self._let_go(state, _due(self.index[state])[: max(0, excess)])
         self._ends.clear()
 
-    def _let_go(self, state: str, most: int) -> None:
-        index = self.index[state]
-        for job_id in _due(index, self.now - self.keep_ms)[:most]:
+    def _let_go(self, state: str, ids: Iterable[str]) -> int:
+        index, gone = self.index[state], [job_id for job_id in ids if job_id not in self.to_tell]
+        index |= dict.fromkeys((job_id for job_id in ids if job_id in self.to_tell), self.now)
+        for job_id in gone:
             del index[job_id]
-        excess = max(0, min(len(index) - self.keep_count, most))
-        for job_id in _due(index)[:excess]:
-            if job_id not in self.to_tell:
-                del index[job_id]
-                if self._ended_so(job_id, state):
-                    self._forget(job_id)
+            if self._ended_so(job_id, state):
+                self._forget(job_id)
+        return len(gone)
 
     def _forget(self, job_id: str) -> None:
         self.jobs.pop(job_id, None)
@@ -128,15 +129,31 @@ class Model:
 
     # New jobs
 
-    def enqueue(self, news: Iterable[New]) -> list[tuple[str, str]]:
-        return [self._add(new) for new in news]
+    def enqueue(self, news: Sequence[New]) -> list[tuple[str, str]]:
+        return self._refusal(news) or [self._add(new) for new in news]
+
+    def _refusal(self, news: Iterable[New]) -> list[tuple[str, str]]:
+        """Say which job is in the way of one of the new ones, whatever its mode: then none is added."""
+        taken: dict[str, str] = {}
+        for new in news:
+            if not new.dedup:
+                continue
+            holder = self.jobs.get(self.dedup.get(new.dedup, ""))
+            if holder is not None and holder.state not in ENDS:
+                alien = new.mode != "existing" and holder.task != new.task
+                if holder.id != new.id and (new.mode == "reject" or alien):
+                    return [("REFUSED", holder.id)]
+            elif new.mode == "reject" and taken.get(new.dedup, new.id) != new.id:
+                return [("REFUSED", taken[new.dedup])]
+            taken[new.dedup] = new.id
+        return []
 
     def _add(self, new: New) -> tuple[str, str]:
         if self._stands(new.id):
             return "EXISTS", new.id
         holder = self.jobs.get(self.dedup.get(new.dedup, "")) if new.dedup else None
         if holder is not None and holder.state not in ENDS:
-            if new.mode not in ("replace", "debounce"):
+            if new.mode not in ("replace", "debounce") or holder.task != new.task:
                 return "DUPLICATE", holder.id
             if holder.state in PENDING_STATES:
                 self._replace(holder, new)
@@ -152,6 +169,16 @@ class Model:
         if new.mode == "debounce":
             self._go("enqueue", job, State.DELAYED)
             job.due = max(new.at, self.now + new.delay)
+            self._decide(job, {"group": job.group, "dedup": new.dedup, **self._moments(new)})
+
+    def _moments(self, new: New) -> dict[str, int]:
+        return {name: ms and self.now + ms for name, ms in (("expires", new.expires), ("deadline", new.deadline))}
+
+    def _decide(self, job: Job, options: Mapping[str, Any]) -> None:
+        job.options = {name: value for name, value in options.items() if value}
+        self.deadlines.pop(job.id, None)
+        if moments := [job.options[name] for name in ("expires", "deadline") if name in job.options]:
+            self.deadlines[job.id] = min(moments)
 
     def _stands(self, job_id: str) -> bool:
         """Tell whether there is a job that will stay; one of a batch that is not marked may be dropped."""
@@ -160,8 +187,7 @@ class Model:
 
     def _write(self, new: New, batch: str | None = None) -> Job:
         due = max(new.at, self.now + new.delay)
-        options: dict[str, Any] = {"group": new.group, "dedup": new.dedup, "front": batch and new.front}
-        options |= {name: ms and self.now + ms for name, ms in (("expires", new.expires), ("deadline", new.deadline))}
+        options = {"group": new.group, "dedup": new.dedup, "front": batch and new.front, **self._moments(new)}
         job = Job(
             id=new.id,
             task=new.task,
@@ -248,10 +274,11 @@ class Model:
         """Check what a reserve has started, parked and held back; return what it should have answered."""
         self._reclaim(8)
         self._promote(128)
+        rest = False
         if self.marked or self.deadlines or any(self.jobs_in(State.PARKED)):
             self._move(64)
             self._expire(8)
-            self._unpark(tasks)
+            rest = self._unpark(tasks, min(count, 64))
         room, popped, given = self._room(count), [self.jobs[i] for i in (*started, *parked)], {}
         assert len(popped) <= room, f"{len(popped)} jobs were taken where the queue allows {room}"
         for group in {job.group for job in popped}:
@@ -273,7 +300,7 @@ class Model:
             assert not self.open_groups(), "a group was passed over"
             assert not self.waiting(None), "jobs of no group were passed over"
         self._finish()
-        return self._wait_ms(), [given[job_id] for job_id in started]
+        return 0 if rest else self._wait_ms(), [given[job_id] for job_id in started]
 
     def _room(self, count: int) -> int:
         """Return how many jobs the queue's own limits let start, at most *count*."""
@@ -333,11 +360,14 @@ class Model:
         moments += [*self.deadlines.values(), *self.throttled.values()]
         return max(0, min(moments) - self.now) if moments else None
 
-    def _unpark(self, tasks: Mapping[str, int]) -> None:
-        for job in list(self.jobs_in(State.PARKED)):
-            if job.task in tasks:
+    def _unpark(self, tasks: Mapping[str, int], limit: int) -> bool:
+        """Let so many parked jobs of each task wait; tell whether there are more."""
+        for task in tasks:
+            parked = sorted((job for job in self.jobs_in(State.PARKED) if job.task == task), key=lambda job: job.place)
+            for job in parked[:limit]:
                 self._go("reserve", job, State.WAITING)
                 job.seq += 1
+        return any(job.task in tasks for job in self.jobs_in(State.PARKED))
 
     # Leases
 
@@ -386,7 +416,7 @@ class Model:
         job.seq += 1
         self.figures["retried"] += 1
         if f"{job.task} retried" in self.hooks:
-            self.to_tell[f"{job.id}:{job.failures}"] = 0
+            self.to_tell[f"{job.id}:{job.failures}"] = self.now
 
     def _snooze(self, job: Job, delay_ms: int) -> None:
         due = self.now + delay_ms
@@ -511,12 +541,12 @@ class Model:
 
     # What users and operators do
 
-    def cancel(self, job_ids: Iterable[str]) -> list[str]:
-        words = [self._cancel(self.jobs.get(job_id)) for job_id in job_ids]
+    def cancel(self, job_ids: Iterable[str], *, running: bool) -> list[str]:
+        words = [self._cancel(self.jobs.get(job_id), running=running) for job_id in job_ids]
         self._finish()
         return words
 
-    def _cancel(self, job: Job | None) -> str:
+    def _cancel(self, job: Job | None, *, running: bool) -> str:
         if job is None:
             return "NOT_FOUND"
         if job.state in PENDING_STATES:
@@ -524,6 +554,8 @@ class Model:
             return "CANCELLED"
         if job.state in ENDS:
             return "ENDED"
+        if job.state == State.ACTIVE and not running:
+            return "ACTIVE"
         self._go("cancel", job, job.state)
         job.cancel = True
         job.seq += 1
@@ -570,14 +602,13 @@ class Model:
         self._forget(job.id)
         return "OK"
 
-    def purge(self, state: str, age_ms: int, limit: int) -> int:
-        old = [job_id for job_id in _due(self.index[state], self.now - age_ms)[:limit] if job_id not in self.to_tell]
-        for job_id in old:
-            del self.index[state][job_id]
-            if self._ended_so(job_id, state):
+    def purge(self, state: str, until_ms: int, limit: int) -> list[int]:
+        found = _due(self.index[state], until_ms)[:limit]
+        for job_id in found:
+            if job_id not in self.to_tell and self._ended_so(job_id, state):
                 self._go("purge", self.jobs[job_id], GONE)
-                self._forget(job_id)
-        return len(old)
+                self.jobs[job_id].state = state
+        return [len(found), self._let_go(state, found)]
 
     def pause(self, group: str) -> None:
         self.limits[group].paused = True

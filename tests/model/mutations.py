@@ -32,11 +32,11 @@ MUTATIONS = {
     "a settle is not remembered": Mutation("snooze", '"settled", fence, "due", due', '"due", due'),
     "an ack writes before it removes": Mutation(
         "ack",
-        """    leave_active(id, job)
-    end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+        """  leave_active(id, job)
+  end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
 """,
-        """    end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
-    leave_active(id, job)
+        """  end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+  leave_active(id, job)
 """,
     ),
     "an end keeps its dedup key": Mutation(
@@ -77,13 +77,12 @@ MUTATIONS = {
     ),
     "a cancelled job of a batch runs": Mutation("move_marked", "if job.cancel then", "if false then"),
     "a replay keeps the failures": Mutation("replay", '"HDEL", key, "failures", "error"', '"HDEL", key, "error"'),
-    "an unparked job of a group is not counted": Mutation(
-        "unpark", '            redis.call("HINCRBY", counters, "grouped", 1)\n', ""
-    ),
+    "an unparked job leaves its group": Mutation("unpark", "job.options.group, false, score", "nil, false, score"),
     "what is kept of an end is deleted though the job was enqueued again": Mutation(
         "forget", "if not found or found == state then", "if true then"
     ),
-    "a purge takes jobs whose hooks have not run": Mutation(
-        "purge", 'if not redis.call("ZSCORE", ended, id) then', "if true then"
+    "jobs are let go whose hooks have not run": Mutation(
+        "let_go", 'if redis.call("ZSCORE", ended, id) then', "if false then"
     ),
+    "a silence is not noticed": Mutation("held_until", "== 0 then", "< 0 then"),
 }

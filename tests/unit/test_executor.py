@@ -128,6 +128,33 @@ async def test_only_a_job_that_failed_is_logged_as_failed(caplog: pytest.LogCapt
     assert "job failed" not in caplog.text
 
 
+class Panic(BaseException):
+    """What extensions raise that think of nobody else."""
+
+
+def panic() -> None:
+    raise Panic("the end")
+
+
+async def panic_async() -> None:
+    raise Panic("the end")
+
+
+async def cancel_many() -> None:
+    raise BaseExceptionGroup("all", [asyncio.CancelledError()])
+
+
+async def confuse() -> None:
+    error: Any = TemporaryError("soon")
+    error.retry_after = "9"
+    raise error
+
+
+@pytest.mark.parametrize("handler", [panic, panic_async, cancel_many, confuse])
+async def test_whatever_a_handler_raises_its_job_has_failed(handler: Callable[..., Any]) -> None:
+    assert isinstance(await outcome(handler), Failed)
+
+
 async def test_a_handler_that_cancels_itself_has_failed() -> None:
     async def handler() -> None:
         raise asyncio.CancelledError

@@ -1,4 +1,7 @@
 import math
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -80,6 +83,28 @@ def test_the_nearest_class_decides() -> None:
 def test_a_retry_after_is_waited_out_and_never_shortens_the_delay() -> None:
     assert PLAIN.next_delay(NetworkError(retry_after=60), 1) == 60
     assert PLAIN.next_delay(NetworkError(retry_after=1), 1) == 5.0
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")  # such dates are in GMT, wherever they are read
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"])
+def test_a_retry_after_may_be_any_date_of_http(form: str) -> None:
+    in_a_minute = (datetime.now(UTC) + timedelta(seconds=60)).strftime(form)
+    assert PLAIN.next_delay(NetworkError(retry_after=in_a_minute), 1) == pytest.approx(60, abs=5)
+    assert PLAIN.next_delay(Retry(after=in_a_minute), 1) == pytest.approx(60, abs=5)
+
+
+def test_a_retry_after_is_read_as_a_header_says_it() -> None:
+    assert PLAIN.next_delay(NetworkError(retry_after="120"), 1) == 120
+    assert PLAIN.next_delay(NetworkError(retry_after="Sun, 06 Nov 1994 08:49:37 GMT"), 1) == 5.0
 
 
 @pytest.mark.parametrize(("after", "delay"), [(0, 0.0), (7, 7.0), (-1, 0.0), (math.inf, LONGEST)])

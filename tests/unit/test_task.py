@@ -162,5 +162,23 @@ def test_an_end_has_one_hook(queue: Queue) -> None:
         send.on_completed(hook)
 
 
+def test_an_object_that_is_awaited_when_called_can_be_a_handler_and_a_hook(queue: Queue) -> None:
+    class Sender:
+        async def __call__(self, to: str) -> None: ...
+
+    task = queue.task(name="send")(Sender())
+    assert task.is_async
+    assert list(task.signature.parameters) == ["to"]
+    hook: Any = Sender()
+    assert task.on_completed(hook) is hook
+
+
+def test_a_payload_may_hold_any_name(queue: Queue) -> None:
+    queue.task(name="send")(lambda **anything: None)
+    names = {"self": 1, "payload": 2, "task": 3}
+    assert orjson.loads(queue.tasks["send"].job(**names).payload) == names
+    assert queue.job("send", names).payload == queue.tasks["send"].job(**names).payload
+
+
 def test_a_program_can_enqueue_a_task_that_it_does_not_have(queue: Queue) -> None:
     assert orjson.loads(queue.job("elsewhere", {"a": 1}).payload) == {"a": 1}

@@ -18,7 +18,7 @@ local function add_job(id, task, payload, options_json, time)
     return "EXISTS"
   end
   local options = options_json == "" and {} or cjson.decode(options_json)
-  local held = options.dedup and hold_key(options, payload, time)
+  local held = options.dedup and hold_key(task, options, payload, time)
   if held then
     if held[1] == "REPLACED" then
       replaced[#replaced + 1] = held[2]
@@ -34,10 +34,10 @@ end
 
 local function finish_adding(time)
   emit("replaced", replaced)
+  -- A delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
+  wake_workers(math.max(ready, math.min(#added + #replaced, 1)))
   if #added > 0 then
     redis.call("HINCRBY", counters, "enqueued", #added)
-    -- A new delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
-    wake_workers(math.max(ready, 1))
     emit("enqueued", added)
     tally("enqueued", #added)
     write_tally(time)

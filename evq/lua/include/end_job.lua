@@ -1,12 +1,13 @@
 --[[ end_job: bring a job to its final state, with further fields, and let everyone know who must: hooks and waiters.
 
   The job has been taken from where it was. One whose end has hooks goes on the `ended` list and is kept until they have
-  run; any other expires by itself. What can be done once for all jobs of a call is left to `finish`.
+  run, or for a week if nobody runs them; any other expires by itself. What can be done once for all jobs of a call is
+  left to `finish`.
 
   KEYS  job_of deadlines dedup_of ended hooked_tasks progress_of waiters_of waiter_of
 ]]
 -- @include wake_workers
-local ends, hooked = {}, {}
+local ends, hooked, week = {}, {}, 604800000
 
 local function tell_waiters(id)
   for _, waiter in ipairs(redis.call("SMEMBERS", waiters_of .. id)) do
@@ -39,9 +40,10 @@ local function end_job(id, job, state, time, keep_ms, ...)
     tell_waiters(id)
   end
   if has_hook(job.task, state) then
-    redis.call("ZADD", ended, 0, id)
+    redis.call("ZREMRANGEBYSCORE", ended, "-inf", time - week)
+    redis.call("ZADD", ended, time, id)
     wake_workers(1)
-  else
-    redis.call("PEXPIRE", job_of .. id, keep_ms)
+    keep_ms = keep_ms + week
   end
+  redis.call("PEXPIRE", job_of .. id, keep_ms)
 end

@@ -6,7 +6,7 @@
 -- @include lateness
 -- @include end_job
 -- @include tally
-local jobs, leased, parked, strange = {}, {}, {}, {}
+local jobs, leased, parked, strange, bytes = {}, {}, {}, {}, 0
 
 local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
   local key, job = job_of .. id, read_job(id)
@@ -41,6 +41,6 @@ local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
   end
   tally_time("wait", time - math.max(created, tonumber(due) or 0))
   local progress = job.fence > 0 and redis.call("GET", progress_of .. id)
-  leased[#leased + 1] = id
+  leased[#leased + 1], bytes = id, bytes + #(payload or "")
   jobs[#jobs + 1] = { id, job.task, payload, fence, job.failures, created, progress, left, isolated }
 end

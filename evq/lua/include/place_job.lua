@@ -3,10 +3,14 @@
   KEYS  delayed deadlines
 ]]
 -- @include to_waiting
-local function place_job(id, options, due, front, time)
+local function place_deadline(id, options)
   if options.expires or options.deadline then
     redis.call("ZADD", deadlines, math.min(options.expires or math.huge, options.deadline or math.huge), id)
   end
+end
+
+local function place_job(id, options, due, front, time)
+  place_deadline(id, options)
   if due > time then
     redis.call("ZADD", delayed, due, id)
   else

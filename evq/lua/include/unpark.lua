@@ -1,10 +1,10 @@
 --[[ unpark: let parked jobs wait again where they did, since a worker has come that knows their task. Returns whether
   there are more of them.
 
-  KEYS  job_of waiting waiting_of parked_of parked_tasks counters
+  KEYS  job_of parked_of parked_tasks
 ]]
 -- @include read_job
--- @include place_group
+-- @include to_waiting
 local function unpark(known, limit)
   local more = false
   for task in pairs(known) do
@@ -14,13 +14,8 @@ local function unpark(known, limit)
         local id, score = popped[i], popped[i + 1]
         local job = read_job(id)
         if job and job.state == "parked" then
-          local group = job.options.group
-          redis.call("ZADD", group and waiting_of .. group or waiting, score, id)
           redis.call("HSET", job_of .. id, "state", "waiting", "seq", job.seq + 1)
-          if group then
-            redis.call("HINCRBY", counters, "grouped", 1)
-            place_group(group)
-          end
+          to_waiting(id, job.options.group, false, score)
         end
       end
       if redis.call("EXISTS", parked_of .. task) == 0 then

@@ -5,15 +5,20 @@
 
   KEYS  job_of dedup_of hooked_tasks
 ]]
+local function keep_options(options, time)
+  local kept = { group = options.group, dedup = options.dedup }
+  kept.expires = options.expires and time + options.expires
+  kept.deadline = options.deadline and time + options.deadline
+  return kept, math.max(options.at or 0, time + (options.delay or 0))
+end
+
 local function write_job(id, task, payload, options, time, batch)
-  local due = math.max(options.at or 0, time + (options.delay or 0))
+  local kept, due = keep_options(options, time)
   local fields = { "task", task, "payload", payload, "priority", options.priority or 2048, "created", time }
   if due > time then
     fields[#fields + 1], fields[#fields + 2] = "due", due
   end
-  local kept = { group = options.group, dedup = options.dedup, front = batch and options.front }
-  kept.expires = options.expires and time + options.expires
-  kept.deadline = options.deadline and time + options.deadline
+  kept.front = batch and options.front
   if next(kept) then
     fields[#fields + 1], fields[#fields + 2] = "options", cjson.encode(kept)
   end

@@ -1,0 +1,19 @@
+--[[ let_go: forget jobs that have ended. Those whose hooks have not run yet stay, and go behind the others of their
+  index. Returns how many were forgotten.
+
+  KEYS  ended
+]]
+-- @include forget
+local function let_go(index, ids, state, time)
+  local count = 0
+  for _, id in ipairs(ids) do
+    if redis.call("ZSCORE", ended, id) then
+      redis.call("ZADD", index, time, id)
+    else
+      redis.call("ZREM", index, id)
+      forget(id, state)
+      count = count + 1
+    end
+  end
+  return count
+end
