@@ -100,6 +100,53 @@ async def test_a_group_with_a_weight_that_was_full_keeps_its_turn(lua: Bench) ->
     assert found == ["a", "b"] * 3
 
 
+async def test_groups_that_come_and_go_with_each_job_keep_no_other_from_its_turn(lua: Bench) -> None:
+    groups = [f"g{n}" for n in range(10)]
+    for group in groups:
+        await limit(lua, group, '{"concurrency":1}')
+        for _ in range(6):
+            await lua.enqueue(group=group)
+    running = (await lua.take(5)).jobs
+    found = [lua.group(job.id) for job in running]
+    for _ in range(35):
+        await lua.ack(running.pop(0))
+        running.append(await lua.reserve())
+        found.append(lua.group(running[-1].id))
+    assert {group: found.count(group) for group in groups} == dict.fromkeys(groups, 4)
+
+
+async def test_a_group_of_which_one_job_waits_at_a_time_is_no_more_than_one_of_all(lua: Bench) -> None:
+    for _ in range(10):
+        await lua.enqueue(group="backlog")
+    found = []
+    for _ in range(10):
+        if not lua.members("waiting_of", "a trickle"):
+            await lua.enqueue(group="a trickle")
+        found += await names(lua, 1)
+    assert found.count("backlog") == 5
+
+
+async def test_a_group_with_a_weight_that_was_idle_is_not_held_to_what_it_had_before(lua: Bench) -> None:
+    await limit(lua, "heavy", '{"weight":3}')
+    for _ in range(90):
+        await lua.enqueue(group="heavy")
+    await lua.take(90)
+    for group in ("light", "heavy"):
+        for _ in range(12):
+            await lua.enqueue(group=group)
+    found = await names(lua, 12)
+    assert (found.count("heavy"), found.count("light")) == (9, 3)
+
+
+async def test_a_heavy_group_passes_jobs_of_no_group_only_by_its_weight(lua: Bench) -> None:
+    await limit(lua, "heavy", '{"weight":3}')
+    for group in (None, "heavy"):
+        for _ in range(20):
+            await lua.enqueue(group=group)
+    found = await names(lua, 16)
+    assert (found.count("heavy"), found.count(None)) == (12, 4)
+
+
 async def test_jobs_of_no_group_that_came_late_have_hoarded_no_turns_and_lost_none(lua: Bench) -> None:
     for _ in range(30):
         await lua.enqueue(group="busy")
