@@ -17,7 +17,7 @@ import anyio
 import orjson
 import psutil
 
-from evq.broker import BULK, Broker, Reply
+from evq.broker import PORTION, Broker, Reply
 from evq.connection import TIMEOUT
 from evq.errors import QueueUnavailable
 from evq.job import WorkerInfo
@@ -108,8 +108,8 @@ class Heart:
 
     async def _extend(self, leases: list[tuple[str, int]]) -> None:
         beat = self._describe(leases)
-        for start in range(0, max(1, len(leases)), BULK):  # once also for a worker that runs nothing
-            some = leases[start : start + BULK]
+        for start in range(0, max(1, len(leases)), PORTION):  # once also for a worker that runs nothing
+            some = leases[start : start + PORTION]
             words = await self._broker.words("extend", some, worker=self._id, lease_ms=self._config["lease_ms"], **beat)
             for (job_id, fence), word in zip(some, words, strict=True):
                 if word is not Reply.OK:

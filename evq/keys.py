@@ -41,7 +41,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "events": ("events", "STREAM hints that jobs have changed; always trimmed"),
     "counters": (
         "counters",
-        "HASH   sequence, turn, until when no lease is taken back, jobs by outcome",
+        "HASH   sequence, turns, until when no lease is taken back, jobs by outcome",
     ),
     "schedules": ("schedules", "ZSET   schedule -> the next instant at which it fires, ms"),
     "schedule_specs": ("schedule-specs", "HASH   schedule -> what it enqueues and when, JSON"),

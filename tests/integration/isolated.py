@@ -53,9 +53,10 @@ def allocate(size: int) -> int:
 @queue.task(isolation="process")
 def die(ctx: SyncContext) -> NoReturn:
     """Die by a signal, while a process forked from here lives on with all that is open here."""
-    ctx.progress(1)
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         time.sleep(60)
+    ctx.progress(1, step=str(pid))
     os.abort()
 
 

@@ -179,6 +179,7 @@ async def test_one_who_lost_the_turn_changes_nothing(watch: Watch) -> None:
 async def test_the_turn_sent_for_twice_is_taken_once_and_not_lost(watch: Watch) -> None:
     assert await watch.take_turn("me")
     assert await watch.take_turn("me")
+    assert 0 < watch.redis.pttl(watch.key("alert-turn")) <= 60_000  # and then others may have it
     assert not await watch.take_turn("other")
 
 

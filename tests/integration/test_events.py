@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from evq import Context, Event, JobProgress, Queue, UsageError, Worker
-from evq.events import GAP
+from evq.events import GAP, KEPT
 from evq.ids import new_id
 from tests.integration.running import until
 from tests.integration.test_outages import Server
@@ -183,6 +183,22 @@ async def test_a_lost_stream_in_which_nothing_happens_is_a_gap_too(
     assert await read(events, 1) == [("after",)]
 
 
+async def test_the_stream_keeps_as_many_events_as_a_listener_counts_on_and_hardly_more(
+    queue: Queue, stream: Stream
+) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    for length, kept in ((KEPT - 1, range(KEPT, KEPT + 1)), (2 * KEPT, range(KEPT, KEPT + 200))):
+        stream.redis.delete(stream.key)
+        with stream.redis.pipeline(transaction=False) as pipeline:
+            for _ in range(length):
+                pipeline.xadd(stream.key, {"event": "enqueued", "jobs": "j"})
+            pipeline.execute()
+        await work.enqueue()
+        assert stream.redis.xlen(stream.key) in kept
+
+
 # Outages
 
 
@@ -224,3 +240,38 @@ async def test_an_outage_is_a_gap_only_if_events_were_lost_in_it(
             after = await work.enqueue()
         assert seen == ([(GAP,)] if lost else []) + [(after.id,)]
     assert caplog.text.count("the event stream is interrupted") == 1
+
+
+async def test_after_an_outage_a_gap_is_told_of_though_nothing_happens(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("evq.events.BLOCK_MS", 60_000)
+
+    async def interrupted() -> bool:
+        return "the event stream is interrupted" in caplog.text
+
+    async with Queue("outage", redis=server.url) as queue:
+        events = queue.events(from_id=await _an_event(queue))
+        async with anyio.create_task_group() as group:
+
+            async def listen() -> None:
+                assert await read(events, 1) == [(GAP,)]
+
+            async def listens() -> bool:
+                (clients,) = await queue.broker.read([("INFO", "clients")])
+                return "blocked_clients:1" in clients.decode()
+
+            group.start_soon(listen)
+            await until(listens)
+            server.kill()
+            server.lose_data()
+            await until(interrupted)
+            server.start()
+
+
+async def _an_event(queue: Queue) -> str:
+    """Let something happen; return the id of the event."""
+    (event_id,) = await queue.broker.read(
+        [("XADD", queue.broker.keys["events"], "*", "event", "enqueued", "jobs", "j")]
+    )
+    return str(event_id.decode())

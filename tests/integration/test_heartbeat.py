@@ -18,7 +18,9 @@ import pytest
 from evq import Context, JobFailed, JobStatus, Queue
 from evq.broker import BULK
 from evq.errors import DeadlineExceeded
-from tests.integration.running import until, until_status, working
+from evq.heart import BLOCKED
+from evq.metrics import read_buckets
+from tests.integration.running import reserve, until, until_status, working
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +103,7 @@ async def test_a_handler_that_holds_the_interpreter_keeps_its_lease_and_is_repor
     brief: Queue, tmp_path: Path
 ) -> None:
     async with first_worker(brief, tmp_path):
-        job = await brief.tasks["busy"].enqueue(seconds=4.5)
+        job = await brief.tasks["busy"].enqueue(seconds=5.5)
         await until_status(job, JobStatus.PROCESSING)
         async with working(brief):
             await until_written(tmp_path, "blocks the event loop")
@@ -109,6 +111,7 @@ async def test_a_handler_that_holds_the_interpreter_keeps_its_lease_and_is_repor
             assert await job.result(10) == "the first"
     record = (await job.refresh()).record
     assert record.crashes == 0
+    assert (tmp_path / "stderr").read_text().count("blocks the event loop") == 1
 
 
 async def test_a_handler_that_holds_the_interpreter_past_its_timeout_loses_its_job(
@@ -136,9 +139,11 @@ async def test_a_stopped_worker_loses_its_jobs_and_changes_nothing_when_it_goes_
             assert await job.result(5) == "the second"
         assert time.monotonic() - stopped < 1 + 1 + 0.5
         assert await brief.workers() == []
+        await anyio.sleep(BLOCKED + 1.5 - (time.monotonic() - stopped))
         process.send_signal(signal.SIGCONT)
         await until_written(tmp_path, "lease lost")
         await until(brief.workers)
+        assert "blocks the event loop" not in (tmp_path / "stderr").read_text(), "it was none of its handlers"
     assert (await job.refresh()).record.crashes == 1
 
 
@@ -193,6 +198,55 @@ async def _is_other(heart: psutil.Process) -> bool:
     return heart_of(os.getpid()) not in (None, heart)
 
 
+async def test_a_heart_that_cannot_be_started_is_tried_again_while_jobs_run(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @queue.task
+    async def work() -> str:
+        return "done"
+
+    with monkeypatch.context() as no_program:
+        no_program.setattr(sys, "executable", "/nothing/such")
+        async with working(queue):
+            assert await (await work.enqueue()).result(5) == "done"
+            assert await queue.workers() == []
+            no_program.undo()
+            await until(queue.workers)
+    assert "is replaced: [Errno 2] No such file or directory: '/nothing/such'" in caplog.text
+
+
+async def test_with_a_short_lease_no_job_begins_before_the_heart_does(
+    brief: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 1.5\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+
+    @brief.task
+    async def work() -> None:
+        await anyio.sleep(2)
+
+    async def take_lost_jobs_back() -> None:
+        while True:
+            await brief.broker.maintain(10)
+            await anyio.sleep(0.1)
+
+    await let_another_live(brief)
+    async with working(brief), anyio.create_task_group() as group:
+        group.start_soon(take_lost_jobs_back)
+        job = await work.enqueue()
+        await job.result(15)
+        group.cancel_scope.cancel()
+    assert (await job.refresh()).record.crashes == 0
+
+
+async def let_another_live(queue: Queue) -> None:
+    """Let there be a heartbeat of another worker, since after a silence no job is taken back."""
+    alive_until = await queue.broker.now() + 60_000
+    await queue.broker.read([("ZADD", queue.broker.keys["workers"], alive_until, "another")])
+
+
 async def test_a_heart_goes_on_when_all_processes_of_a_service_are_told_to_end(brief: Queue) -> None:
     async with working(brief):
         await until(brief.workers)
@@ -240,9 +294,28 @@ async def test_more_leases_than_one_script_takes_are_all_extended(brief: Queue) 
         runs.append(ctx.job_id)
 
     jobs = await brief.enqueue_many([slow.job() for _ in range(BULK + 50)])
+    begun = time.monotonic()
     async with working(brief, concurrency=len(jobs)), working(brief):
         await jobs[-1].result(10)
     assert sorted(runs) == sorted(job.id for job in jobs)
+    present = await brief.broker.now() // 60_000
+    counted = await read_buckets(brief.broker, range(present - 1, present + 1))
+    capacity_ms = sum(numbers.get("capacity_ms", 0) for numbers in counted.values())
+    assert 0 < capacity_ms <= (time.monotonic() - begun) * 1000 * (len(jobs) + 1), "some of it was counted twice"
+
+
+async def test_a_lost_job_is_taken_back_as_soon_as_its_lease_ends_though_all_workers_are_busy(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None:
+        await anyio.sleep_forever()
+
+    lost, _ = await queue.enqueue_many([work.job(), work.job()])
+    await let_another_live(queue)
+    await reserve(queue, "work", lease_ms=1000)
+    assert queue.lease_ms / 3000 > 5  # heartbeats are far apart
+    async with working(queue, grace=0):
+        await until_status(lost, JobStatus.PENDING, within=4)
+    assert (await lost.refresh()).record.crashes == 1
 
 
 async def test_what_a_worker_says_of_itself(brief: Queue) -> None:

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from evq import Job, JobStatus, Queue, Reply, RetryPolicy, Task, TemporaryError, ValidationError, Worker
+from evq.embedded import private_redis
 from evq.hooks import CONCURRENCY, Hooks
 from tests.integration.running import reserve, until, working
 
@@ -70,6 +71,79 @@ async def test_the_hook_of_a_job_whose_worker_died_after_the_ack_runs_elsewhere(
     assert await queue.broker.words("ack", [(job.id, job.fence, b"1")]) == [Reply.OK]
     await Worker(queue).run(burst=True)
     assert told.ends == [(job.id, JobStatus.COMPLETED)]
+
+
+async def test_a_job_that_was_replayed_before_its_hook_ran_has_none_and_is_kept(
+    queue: Queue, work: Task, told: Told
+) -> None:
+    job = await work.enqueue(ok=True)
+    await job.cancel()
+    (member,) = await queue.broker.run("reserve_ended", [("work cancelled",)], count=1, lease_ms=1000)
+    await queue.replay(job.id)
+    await Hooks(queue)._run_hook(member.decode())
+    assert told.ends == []
+    assert await queue.broker.read([("PTTL", queue.broker.keys.of("job_of", job.id))]) == [-1]
+
+
+async def known_hooks(queue: Queue) -> list[bytes]:
+    (hooks,) = await queue.broker.read([("SMEMBERS", queue.broker.keys["hooked_tasks"])])
+    return list(hooks)
+
+
+async def test_a_worker_makes_its_hooks_known_for_jobs_of_programs_without_them(
+    queue: Queue, work: Task, told: Told
+) -> None:
+    async with Queue(queue.name, redis=queue.url) as producer, working(queue):
+        await until(lambda: known_hooks(queue))
+        (job,) = await producer.enqueue_many([producer.job("work", {"ok": True})])
+        await until(told.anything)
+    assert told.ends == [(job.id, JobStatus.COMPLETED)]
+
+
+async def test_hooks_that_a_full_redis_does_not_take_are_made_known_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evq.hooks.PERIOD", 0.02)
+    with private_redis() as url:
+        async with Queue("full", redis=url) as queue:
+
+            @queue.task
+            async def work() -> None: ...
+
+            @work.on_completed
+            async def hook(job: Job) -> None: ...
+
+            await queue.broker.read([("CONFIG", "SET", "maxmemory", 1)])
+            async with telling(queue):
+                await anyio.sleep(0.1)
+                assert not await known_hooks(queue)
+                await queue.broker.read([("CONFIG", "SET", "maxmemory", 0)])
+                await until(lambda: known_hooks(queue))
+
+
+async def test_all_hooks_are_drained_however_many_there_are(queue: Queue, told: Told) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    work.on_cancelled(told)
+    ids = await end_jobs(queue, work, 3 * CONCURRENCY)
+    await Hooks(queue).drain()
+    assert sorted(job_id for job_id, _ in told.ends) == sorted(ids)
+
+
+async def test_a_hook_may_take_longer_than_a_short_lease(queue: Queue, told: Told) -> None:
+    queue.lease_ms = 50
+
+    @queue.task
+    async def work() -> None: ...
+
+    @work.on_cancelled
+    async def hook(job: Job) -> None:
+        await anyio.sleep(0.2)
+        await told(job)
+
+    (job_id,) = await end_jobs(queue, work)
+    with anyio.fail_after(3):
+        await Hooks(queue).drain()
+    assert told.ends == [(job_id, JobStatus.CANCELLED)]
 
 
 async def test_hooks_know_the_result(queue: Queue) -> None:

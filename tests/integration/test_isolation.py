@@ -109,6 +109,13 @@ async def test_a_process_that_dies_is_a_crash(task: str, payload: dict[str, Any]
     assert await attempt(task, payload, []) == Crashed()
 
 
+async def test_what_a_process_that_died_has_left_is_ended_too() -> None:
+    reported: list[JobProgress] = []
+    await attempt("die", {}, reported)
+    (progress,) = reported
+    await until(lambda: all_gone([int(progress.current_step)]))
+
+
 async def test_an_outcome_that_was_cut_off_is_a_crash() -> None:
     async def report(progress: Any) -> None: ...
 

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from evq import Context, Job, JobStatus, Queue, QueueFull, QueueUnavailable
+from evq.connection import CONNECTIONS
 from evq.embedded import find_server
 from evq.lifecycle import State
 from tests.integration.running import until, until_status, working
@@ -82,6 +83,7 @@ async def test_a_worker_waits_out_a_restart_and_loses_nothing(queue: Queue, serv
         server.start()
         assert [await result(queue, job.id) for job in jobs] == list(range(6))
     assert (await queue.counts())["completed"] == 6
+    assert [(await job.refresh()).record.failures for job in jobs] == [0] * 6, "an outage is no fault of a job's"
 
 
 async def result(queue: Queue, job_id: str) -> object:
@@ -91,6 +93,35 @@ async def result(queue: Queue, job_id: str) -> object:
             return await queue.result(job_id, 10)
         except QueueUnavailable:
             await anyio.sleep(0.05)
+
+
+async def test_a_worker_that_slept_through_an_outage_looks_at_once_and_has_complained_once(
+    queue: Queue, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("evq.worker.SLEEP_MS", 60_000)
+
+    @queue.task
+    async def work() -> str:
+        return "done"
+
+    await queue.pause()
+    job = await work.enqueue()
+    async with working(queue) as worker:
+
+        async def sleeps() -> bool:
+            return worker._sleeper is not None
+
+        async def complained() -> bool:
+            return "waiting for Redis" in caplog.text
+
+        await until(sleeps)
+        await queue.broker.read([("DEL", queue.broker.keys["limits"])])  # a resume of which nobody is told
+        server.kill()
+        await until(complained)
+        await anyio.sleep(1.2)  # enough for another try
+        server.start()
+        assert await result(queue, job.id) == "done"
+    assert caplog.text.count("waiting for Redis") == 1
 
 
 async def test_flushed_scripts_are_loaded_again(queue: Queue) -> None:
@@ -117,6 +148,20 @@ async def test_a_redis_that_hangs_is_given_up(queue: Queue, server: Server, monk
     finally:
         server.process.send_signal(signal.SIGCONT)
     await queue.ping()
+
+
+async def test_nobody_else_reads_the_reply_to_a_command_that_was_given_up(queue: Queue) -> None:
+    with anyio.move_on_after(0.05):
+        await queue.broker.next_told("nobody", 300)
+    assert await queue.broker.read([("ECHO", "mine")]) == [b"mine"]
+
+
+async def test_a_command_may_block_for_longer_than_replies_may_take(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq.connection.TIMEOUT", 0.2)
+    await queue.ping()
+    assert await queue.broker.next_told("nobody", 500) is None
 
 
 async def test_a_redis_that_refuses_writes_is_waited_out(queue: Queue) -> None:
@@ -205,3 +250,15 @@ async def test_a_job_of_a_worker_that_died_is_run_by_another_within_its_lease_an
     async with working(queue):
         assert await job.result(3) == f"not me, {os.getpid()}"
     assert (await job.refresh()).record.crashes == 1
+
+
+async def test_those_who_wait_take_no_connection_from_the_others(queue: Queue) -> None:
+    async def all_wait() -> bool:
+        (clients,) = await queue.broker.read([("INFO", "clients")])
+        return f"blocked_clients:{CONNECTIONS}" in clients.decode()
+
+    async with anyio.create_task_group() as group:
+        for n in range(CONNECTIONS):
+            group.start_soon(queue.broker.next_told, f"waiter-{n}", 60_000)
+        await until(all_wait)
+        group.cancel_scope.cancel()

@@ -86,6 +86,18 @@ async def test_a_removed_worker_ends_its_job_before_it_leaves(queue: Queue, runn
         assert sizes(pool) == [0]
 
 
+async def test_a_worker_that_drains_is_none_of_those_that_are_wanted(queue: Queue, running: Running) -> None:
+    async with running(1) as pool:
+        (job,) = await queue.enqueue_many([queue.job("nap", {"seconds": 3})])
+        while not (await queue.counts())["active"]:
+            await anyio.sleep(0.02)
+        await queue.scale(0)
+        await until(lambda: all(member.stopping for member in pool._members))
+        await queue.scale(1)
+        await until(lambda: sizes(pool) == [2])
+        assert await job.result(15)
+
+
 async def test_pools_share_what_is_wanted_each_up_to_its_capacity(queue: Queue, running: Running) -> None:
     async with running(0, capacity=1) as small, running(0, capacity=3) as large:
         assert await queue.scale(10) == 4

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from evq import (
+    Job,
     JobCancelled,
     JobFailed,
     JobStatus,
@@ -23,7 +25,7 @@ from evq import (
     blocking,
 )
 from evq.ids import new_id
-from tests.integration.running import until, working
+from tests.integration.running import until, until_status, working
 from tests.integration.test_outages import Server
 
 pytestmark = pytest.mark.anyio
@@ -117,6 +119,145 @@ async def test_a_result_is_awaited_through_an_outage_which_is_told_once(
             assert await waiters == list(range(50))
             worker.stop()
     assert caplog.text.count("results have to wait for Redis") == 1
+
+
+async def test_those_who_wait_for_news_look_themselves_after_an_outage(server: Server) -> None:
+    async with Queue("outage", redis=server.url) as queue:
+
+        @queue.task
+        async def work() -> str:
+            return "done"
+
+        job = await work.enqueue()
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                assert await job.result(15) == "done"
+
+            async def nobody_reads() -> bool:
+                _, results = queue._of_this_loop()
+                return results._reader is not None and results._reader.done()
+
+            group.start_soon(wait)
+            await until(lambda: watched(queue, job))
+            server.kill()
+            await until(nobody_reads)
+            server.start()
+            await Worker(queue).run(burst=True)
+
+
+async def watched(queue: Queue, job: Job) -> bool:
+    """Tell whether somebody waits for the end of a job."""
+    (count,) = await queue.broker.read([("SCARD", queue.broker.keys.of("waiters_of", job.id))])
+    return bool(count)
+
+
+async def test_who_waits_looks_from_time_to_time_since_news_may_be_lost(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq.results.CHECK_MS", 100)
+
+    @queue.task
+    async def work() -> str:
+        return "done"
+
+    job = await work.enqueue()
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            assert await job.result(10) == "done"
+
+        group.start_soon(wait)
+        await until(lambda: watched(queue, job))
+        async with working(queue), anyio.create_task_group() as losing:
+
+            async def lose_watches() -> None:
+                while True:
+                    await queue.broker.read([("DEL", queue.broker.keys.of("waiters_of", job.id))])
+
+            losing.start_soon(lose_watches)
+            await until_status(job, JobStatus.COMPLETED)
+            losing.cancel_scope.cancel()
+
+
+async def test_news_are_awaited_while_somebody_waits_and_again_when_somebody_else_does(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq.results.BLOCK_MS", 10)
+
+    @queue.task
+    async def work() -> str:
+        await anyio.sleep(0.2)
+        return "done"
+
+    _, results = queue._of_this_loop()
+
+    async def nobody_waits() -> bool:
+        return results._reader is not None and results._reader.done()
+
+    async with working(queue):
+        for _ in range(2):
+            assert await (await work.enqueue()).result(10) == "done"
+            await until(nobody_waits)
+
+
+async def test_news_of_another_time_are_heard_once(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    @queue.task
+    async def work() -> str:
+        return "done"
+
+    job = await work.enqueue()
+    broker, results = queue._of_this_loop()
+    word, looks = broker.word, 0
+
+    async def count_looks(verb: str, **argv: Any) -> Reply:
+        nonlocal looks
+        looks += 1
+        return await word(verb, **argv)
+
+    monkeypatch.setattr(broker, "word", count_looks)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.result, 10)
+        await until(lambda: watched(queue, job))
+        await broker.tell(results._waiter, job.id)
+        await anyio.sleep(0.1)
+        group.cancel_scope.cancel()
+    assert looks == 2
+
+
+async def test_a_job_that_is_replayed_just_when_its_end_is_seen_is_awaited_again(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([ValueError("not yet"), "now"])
+
+    @queue.task
+    async def work() -> str:
+        match next(answers):
+            case str(text):
+                return text
+            case error:
+                raise error  # type: ignore[misc]  # the other kind
+
+    job = await work.enqueue()
+    await Worker(queue).run(burst=True)
+    word = queue.broker.word
+
+    async def replay_after_the_look(verb: str, **argv: Any) -> Reply:
+        answer = await word(verb, **argv)
+        if answer is Reply.ENDED:
+            monkeypatch.undo()
+            assert await queue.replay(job.id) is Reply.OK
+        return answer
+
+    monkeypatch.setattr(queue.broker, "word", replay_after_the_look)
+    async with anyio.create_task_group() as group:
+
+        async def wait() -> None:
+            assert await job.result(10) == "now"
+
+        group.start_soon(wait)
+        await until(lambda: watched(queue, job))
+        await Worker(queue).run(burst=True)
 
 
 async def test_a_job_that_an_outage_has_taken_has_no_result(server: Server) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from evq import Context, PayloadError, Queue, Reply, Task, UsageError, Worker
+from evq import Context, PayloadError, Queue, QueueUnavailable, Reply, Task, UsageError, Worker
 from evq.lifecycle import State
 from evq.schedules import next_instant, to_ms
 from evq.upkeep import Upkeep
@@ -205,6 +205,43 @@ async def test_a_schedule_that_cannot_be_read_is_reported_once_and_keeps_none_of
         await upkeep.fire_due()
     assert await enqueued(queue) == 1
     assert sorted(record.__dict__["schedule"] for record in caplog.records) == ["foreign", "newer", "odd"]
+
+
+async def test_a_schedule_that_was_mended_and_is_broken_again_is_reported_again(
+    queue: Queue, report: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    (missed,) = await a_missed(queue, report)
+    spec_of = queue.broker.keys["schedule_specs"]
+    (good,) = await queue.broker.read([("HGET", spec_of, "hourly")])
+    upkeep = Upkeep(queue)
+    for spec in (b"?", good, b"?"):
+        await queue.broker.read([("HSET", spec_of, "hourly", spec)])
+        await set_next(queue, "hourly", missed)
+        await upkeep.fire_due()
+    assert caplog.text.count("cannot fire") == 2
+
+
+async def test_an_outage_is_no_fault_of_a_schedule(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(tmp_path)
+    server.start()
+    async with Queue("outages", redis=server.url) as queue:
+
+        @queue.task
+        async def report() -> None: ...
+
+        await a_missed(queue, report)
+        run = queue.broker.run
+
+        async def lose_redis_after_the_look(verb: str, *each: Any, **argv: Any) -> Any:
+            answer = await run(verb, *each, **argv)
+            server.kill()
+            return answer
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(queue.broker, "run", lose_redis_after_the_look)
+            with pytest.raises(QueueUnavailable):
+                await Upkeep(queue).fire_due()
+    assert "cannot fire" not in caplog.text
 
 
 async def test_the_next_look_comes_with_the_next_instant(queue: Queue, report: Task) -> None:

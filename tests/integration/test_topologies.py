@@ -107,6 +107,14 @@ async def test_a_dead_seed_is_passed_over(cluster: Cluster) -> None:
         await queue.ping()
 
 
+async def test_a_seed_that_refuses_to_work_is_left_for_the_next(cluster: Cluster, server: Server) -> None:
+    server.call("REPLICAOF", "127.0.0.1", free_port())
+    async with echoing("refused", f"redis://{server.address},{cluster.nodes[0].address}") as queue:
+        with pytest.raises(QueueUnavailable, match="refuses to work"):
+            await queue.tasks["echo"].enqueue(n=1)
+        await queue.tasks["echo"].enqueue(n=1)
+
+
 async def test_only_what_a_node_did_not_execute_is_sent_again(cluster: Cluster) -> None:
     key = "evq:{twice}:counter"
     owner = cluster.owner(cluster.slot(key))
@@ -339,7 +347,9 @@ async def test_a_redis_that_may_delete_jobs_is_noticed_without_rights_to_its_con
     async with Queue("policy", redis=f"redis://evq:secret@{server.address}") as queue:
         for policy in ("noeviction", "allkeys-lru"):
             server.call("CONFIG", "SET", "maxmemory-policy", policy)
-            await Upkeep(queue)._check_eviction()
+            upkeep = Upkeep(queue)
+            upkeep.stop()
+            await upkeep.run()
     (warning,) = caplog.records
     assert warning.__dict__["maxmemory_policy"] == "allkeys-lru"
     assert "set its maxmemory-policy to noeviction" in warning.getMessage()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from typing import Any
@@ -25,7 +26,9 @@ from evq import (
     ValidationError,
     Worker,
 )
+from evq.broker import BULK
 from evq.lifecycle import State
+from evq.worker import Running
 from tests.integration.running import until, until_status, working
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +94,19 @@ async def test_a_burst_runs_also_what_its_jobs_enqueue(queue: Queue) -> None:
         assert (counts["waiting"], counts["active"], counts["completed"]) == (0, 0, 21 * concurrency)
 
 
+async def test_a_burst_looks_behind_what_it_cannot_run(queue: Queue) -> None:
+    other = Queue(queue.name, redis=queue.url)
+
+    @queue.task
+    async def work() -> None: ...
+
+    await other.enqueue_many([other.job("strange", {}), work.job()])
+    await Worker(queue).run(burst=True)
+    counts = await queue.counts()
+    assert (counts["parked"], counts["completed"]) == (1, 1)
+    await other.close()
+
+
 async def test_a_burst_runs_children_that_their_parents_wait_for(queue: Queue) -> None:
     @queue.task
     async def child() -> str:
@@ -103,6 +119,34 @@ async def test_a_burst_runs_children_that_their_parents_wait_for(queue: Queue) -
     job = await parent.enqueue()
     await Worker(queue, concurrency=2).run(burst=True)
     assert await job.result(1) == "grown"
+
+
+async def test_more_jobs_than_one_script_settles_may_end_at_once(queue: Queue) -> None:
+    running, all_run = 0, anyio.Event()
+
+    @queue.task
+    async def work() -> None:
+        nonlocal running
+        running += 1
+        if running == BULK + 50:
+            all_run.set()
+        await all_run.wait()
+
+    await queue.enqueue_many([work.job() for _ in range(BULK + 50)])
+    await Worker(queue, concurrency=BULK + 50).run(burst=True)
+    counts = await queue.counts()
+    assert (counts["completed"], counts["active"]) == (BULK + 50, 0)
+
+
+async def test_a_worker_keeps_nothing_of_jobs_that_have_ended(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    async with working(queue):
+        for _ in range(10):
+            await (await work.enqueue()).result(5)
+        gc.collect()
+        assert sum(isinstance(thing, Running) for thing in gc.get_objects()) <= 1
 
 
 async def test_concurrency_is_a_limit(queue: Queue) -> None:
@@ -364,6 +408,40 @@ async def test_a_handler_that_keeps_its_place_though_it_was_interrupted_is_repor
     assert "keeps its place" in caplog.text
 
 
+async def test_a_cancelled_handler_is_interrupted_once_however_often_its_heart_says_so(brief: Queue) -> None:
+    @brief.task
+    async def tidy() -> str:
+        try:
+            await anyio.sleep(60)
+        except asyncio.CancelledError:
+            await anyio.sleep(1)  # three heartbeats
+        return "tidied up"
+
+    async with working(brief):
+        job = await tidy.enqueue()
+        await until_status(job, JobStatus.PROCESSING)
+        await job.cancel()
+        assert await job.result(5) == "tidied up"
+
+
+async def test_a_handler_that_tidies_up_after_its_timeout_keeps_its_lease_meanwhile(brief: Queue) -> None:
+    runs = []
+
+    @brief.task(timeout=0.1, retry=RetryPolicy(attempts=1))
+    async def slow(ctx: Context) -> None:
+        runs.append(ctx.fence)
+        try:
+            await anyio.sleep(60)
+        finally:
+            await anyio.sleep(2)
+
+    async with working(brief, concurrency=2):
+        with pytest.raises(JobFailed) as failed:
+            await (await slow.enqueue()).result(10)
+    assert failed.value.type == "AttemptTimeout"
+    assert len(runs) == 1
+
+
 async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(brief: Queue) -> None:
     runs = []
 
@@ -409,6 +487,19 @@ async def test_a_lost_lease_interrupts_the_handler_and_its_result_is_dropped(bri
     async with working(brief):
         assert await (await work.enqueue()).result(5) == "second"
     assert seen == ["LeaseLost"]
+
+
+async def test_what_the_heart_says_of_an_earlier_lease_concerns_no_later_one(queue: Queue) -> None:
+    @queue.task
+    async def work(ctx: Context) -> None:
+        runs.append(ctx.fence)
+        worker._on_word(ctx.job_id, ctx.fence - 1, Reply.STALE)
+        await anyio.sleep(0.01)
+
+    runs: list[int] = []
+    async with working(queue) as worker:
+        await (await work.enqueue()).result(5)
+    assert len(runs) == 1
 
 
 async def test_progress_after_a_lost_lease_raises(brief: Queue) -> None:
@@ -474,14 +565,17 @@ async def test_a_stop_hands_jobs_back_after_the_grace_time_without_counting_an_a
 
 
 async def test_a_cancelled_worker_hands_its_jobs_back(queue: Queue) -> None:
+    begun = anyio.Event()
+
     @queue.task
     async def endless() -> None:
+        begun.set()
         await anyio.sleep(60)
 
     async with anyio.create_task_group() as group:
         group.start_soon(Worker(queue).run)
         job = await endless.enqueue()
-        await until_status(job, JobStatus.PROCESSING)
+        await begun.wait()
         group.cancel_scope.cancel()
     assert (await job.refresh()).record.state is State.WAITING
 
@@ -576,3 +670,37 @@ async def test_a_running_job_is_cancelled_at_once_and_not_with_the_next_heartbea
         await job.cancel()
         with pytest.raises(JobCancelled):
             await job.result(timeout=3)
+
+
+async def test_a_job_that_a_stopping_worker_still_gets_is_handed_back(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    await queue.pause()
+    async with working(queue) as worker:
+        job = await work.enqueue()
+
+        async def sleeps() -> bool:
+            (tokens,) = await queue.broker.read([("LLEN", queue.broker.keys["wake"])])
+            return worker._sleeper is not None and tokens == 0
+
+        await until(sleeps)
+        await queue.broker.read([("DEL", queue.broker.keys["limits"])])  # a resume of which nobody is told
+    record = (await job.refresh()).record
+    assert (record.state, record.failures) == (State.WAITING, 0)
+    assert record.fence > 0
+
+
+async def test_an_idle_worker_is_roused_to_stop(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evq.worker.SLEEP_MS", 60_000)
+
+    @queue.task
+    async def work() -> None: ...
+
+    with anyio.fail_after(10):
+        async with working(queue) as worker:
+
+            async def sleeps() -> bool:
+                return worker._sleeper is not None
+
+            await until(sleeps)

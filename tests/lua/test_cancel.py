@@ -36,6 +36,13 @@ async def test_an_active_job_is_asked_to_stop(lua: Bench) -> None:
     assert lua.events()[-1] == ("cancel-requested", [job.id])
 
 
+async def test_the_heart_of_its_worker_is_told_and_if_it_is_dead_not_for_ever(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.cancel(job.id)
+    assert 0 < lua.redis.pttl(lua.key("waiter_of", "w1.heart")) <= 60_000
+    assert await lua.broker.next_told("w1.heart", 10) == job.id
+
+
 async def test_an_ended_job_stays_as_it_is(lua: Bench) -> None:
     done, failed = await lua.start(), await lua.start()
     await lua.ack(done)

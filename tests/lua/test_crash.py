@@ -13,7 +13,10 @@ HOUR = 3_600_000
 async def test_a_crash_counts_no_attempt_and_the_job_goes_in_front(lua: Bench) -> None:
     job = await lua.start()
     await lua.enqueue()
+    lua.redis.delete(lua.key("wake"))
     assert await lua.crash(job) is Reply.OK
+    assert lua.tokens() == 1
+    assert lua.events()[-1] == ("reclaimed", [job.id])
     again = await lua.reserve()
     assert (again.id, again.attempt) == (job.id, 1)
     assert lua.record(job.id)["crashes"] == "1"
@@ -70,6 +73,19 @@ async def test_a_job_that_runs_by_itself_is_not_blamed_for_the_loss_of_its_worke
     assert job.isolated
     await lua.lose(job)
     assert lua.state(job.id) == "failed", "ten times is enough, however it happened"
+
+
+async def test_a_suspect_that_runs_in_its_worker_again_is_to_blame_for_its_loss(lua: Bench) -> None:
+    job = await lua.start()
+    for _ in range(3):
+        await lua.lose(job)
+        job = await lua.reserve()
+    assert job.isolated
+    await lua.snooze(job)
+    job = await lua.reserve(isolates=False)
+    assert not job.isolated
+    await lua.lose(job)
+    assert lua.state(job.id) == "failed"
 
 
 async def test_a_job_that_runs_by_itself_and_kills_its_process_is_poison_at_the_third_time(lua: Bench) -> None:

@@ -56,6 +56,7 @@ async def test_other_keys_are_not_concerned(lua: Bench) -> None:
 async def test_replace_puts_the_new_payload_into_the_pending_job_and_keeps_its_place(lua: Bench) -> None:
     first, second = await lua.enqueue(dedup_key="k"), await lua.enqueue()
     assert await lua.add(dedup_key="k", dedup="replace", payload={"n": 2}) == (Reply.REPLACED, first)
+    assert lua.events()[-1] == ("replaced", [first])
     assert [(job.id, job.payload) for job in (await lua.take(2)).jobs] == [(first, b'{"n":2}'), (second, b'{"n":1}')]
 
 
@@ -137,6 +138,15 @@ async def test_the_key_stays_with_a_job_that_will_run_again(lua: Bench, verb: st
     job = await lua.start(dedup_key="k")
     await getattr(lua, verb)(job)
     assert await lua.add(dedup_key="k") == (Reply.DUPLICATE, job.id)
+
+
+@pytest.mark.parametrize("verb", ["ack", "fail"])
+async def test_a_key_that_names_a_job_that_has_ended_holds_nobody_up(lua: Bench, verb: str) -> None:
+    job = await lua.start()
+    await getattr(lua, verb)(job)
+    lua.redis.set(lua.key("dedup_of", "k"), job.id)
+    word, new = await lua.add(dedup_key="k")
+    assert (word, lua.redis.get(lua.key("dedup_of", "k"))) == (Reply.OK, new)
 
 
 async def test_a_key_with_a_ttl_is_given_up_after_it(lua: Bench) -> None:

@@ -24,6 +24,16 @@ async def test_an_ended_job_comes_again_until_its_hooks_have_run(lua: Bench) -> 
     assert await lua.reserve_ended() == []
 
 
+async def test_the_pause_before_it_comes_again_doubles_up_to_an_hour(lua: Bench) -> None:
+    job_id = await end_one(lua)
+    pauses = []
+    for _ in range(9):
+        assert await lua.reserve_ended() == [job_id]
+        pauses.append(lua.scores("ended")[job_id] - lua.now)
+        lua.later(pauses[-1])
+    assert pauses == [*(LEASE_MS * 2**n for n in range(7)), 3_600_000, 3_600_000]
+
+
 WEEK_MS = 7 * 24 * 3_600_000
 
 
@@ -39,6 +49,13 @@ async def test_a_job_expires_after_its_hooks_have_run(lua: Bench) -> None:
     job_id = await end_one(lua)
     await lua.ack_ended(job_id, lua.seq(job_id))
     assert 0 < lua.redis.pttl(lua.key("job_of", job_id)) <= KEEP_MS
+
+
+async def test_hooks_are_told_of_a_job_that_ended_longer_ago_than_jobs_are_kept(lua: Bench) -> None:
+    job_id = await end_one(lua)
+    lua.later(KEEP_MS)
+    await lua.ack(await lua.start())
+    assert job_id in await lua.reserve_ended()
 
 
 async def test_a_worker_leaves_the_hooks_of_unknown_tasks_to_others_at_once(lua: Bench) -> None:

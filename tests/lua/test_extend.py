@@ -36,6 +36,7 @@ async def test_workers_are_alive_until_their_heart_stops(lua: Bench) -> None:
     lua.later(20_000)
     await lua.beat("w2")
     assert lua.members("workers") == ["w1", "w2"]
+    assert 0 < lua.redis.pttl(lua.key("worker_of", "w1")) <= LEASE_MS
     lua.later(10_001)
     await lua.beat("w2")
     assert lua.members("workers") == ["w2"]

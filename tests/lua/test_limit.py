@@ -64,6 +64,89 @@ async def test_a_group_that_was_idle_has_hoarded_no_turns(lua: Bench) -> None:
     assert (found.count("busy"), found.count("new")) == (4, 4)
 
 
+async def test_a_group_with_a_weight_that_comes_back_has_hoarded_no_turns(lua: Bench) -> None:
+    await limit(lua, "back", '{"weight":1}')
+    await lua.start(group="back")
+    for _ in range(30):
+        await lua.enqueue(group="busy")
+    await names(lua, 20)
+    for _ in range(10):
+        await lua.enqueue(group="back")
+    found = await names(lua, 8)
+    assert (found.count("busy"), found.count("back")) == (4, 4)
+
+
+async def test_a_group_that_came_late_has_hoarded_no_turns_beside_jobs_of_no_group(lua: Bench) -> None:
+    await limit(lua, "", '{"concurrency":1000}')  # with any limit, turns are taken
+    for _ in range(30):
+        await lua.enqueue()
+    await names(lua, 20)
+    for _ in range(10):
+        await lua.enqueue(group="new")
+    found = await names(lua, 8)
+    assert (found.count(None), found.count("new")) == (4, 4)
+
+
+async def test_a_group_with_a_weight_that_was_full_keeps_its_turn(lua: Bench) -> None:
+    await limit(lua, "a", '{"concurrency":1,"weight":1}')
+    for group in ("a", "b"):
+        for _ in range(4):
+            await lua.enqueue(group=group)
+    found = []
+    for _ in range(6):
+        job = await lua.reserve()
+        found.append(lua.group(job.id))
+        await lua.ack(job)  # and the group is open again
+    assert found == ["a", "b"] * 3
+
+
+async def test_groups_that_come_and_go_with_each_job_keep_no_other_from_its_turn(lua: Bench) -> None:
+    groups = [f"g{n}" for n in range(10)]
+    for group in groups:
+        await limit(lua, group, '{"concurrency":1}')
+        for _ in range(6):
+            await lua.enqueue(group=group)
+    running = (await lua.take(5)).jobs
+    found = [lua.group(job.id) for job in running]
+    for _ in range(35):
+        await lua.ack(running.pop(0))
+        running.append(await lua.reserve())
+        found.append(lua.group(running[-1].id))
+    assert {group: found.count(group) for group in groups} == dict.fromkeys(groups, 4)
+
+
+async def test_a_group_of_which_one_job_waits_at_a_time_is_no_more_than_one_of_all(lua: Bench) -> None:
+    for _ in range(10):
+        await lua.enqueue(group="backlog")
+    found = []
+    for _ in range(10):
+        if not lua.members("waiting_of", "a trickle"):
+            await lua.enqueue(group="a trickle")
+        found += await names(lua, 1)
+    assert found.count("backlog") == 5
+
+
+async def test_a_group_with_a_weight_that_was_idle_is_not_held_to_what_it_had_before(lua: Bench) -> None:
+    await limit(lua, "heavy", '{"weight":3}')
+    for _ in range(90):
+        await lua.enqueue(group="heavy")
+    await lua.take(90)
+    for group in ("light", "heavy"):
+        for _ in range(12):
+            await lua.enqueue(group=group)
+    found = await names(lua, 12)
+    assert (found.count("heavy"), found.count("light")) == (9, 3)
+
+
+async def test_a_heavy_group_passes_jobs_of_no_group_only_by_its_weight(lua: Bench) -> None:
+    await limit(lua, "heavy", '{"weight":3}')
+    for group in (None, "heavy"):
+        for _ in range(20):
+            await lua.enqueue(group=group)
+    found = await names(lua, 16)
+    assert (found.count("heavy"), found.count(None)) == (12, 4)
+
+
 async def test_jobs_of_no_group_that_came_late_have_hoarded_no_turns_and_lost_none(lua: Bench) -> None:
     for _ in range(30):
         await lua.enqueue(group="busy")
@@ -150,6 +233,21 @@ async def test_a_limit_that_is_lifted_holds_no_longer(lua: Bench) -> None:
     assert len((await lua.take(5)).jobs) == 2
 
 
+@pytest.mark.parametrize("group", ["", "a"])
+async def test_sleepers_learn_of_another_limit(lua: Bench, group: str) -> None:
+    await limit(lua, group, '{"concurrency":1}')
+    assert lua.tokens() == 32
+
+
+async def test_a_group_that_has_room_again_wakes_somebody(lua: Bench) -> None:
+    await limit(lua, "a", '{"concurrency":1}')
+    running = await lua.start(group="a")
+    await lua.enqueue(group="a")
+    lua.redis.delete(lua.key("wake"))
+    await lua.ack(running)
+    assert lua.tokens() == 1
+
+
 # Rate
 
 
@@ -195,6 +293,15 @@ async def test_a_group_beyond_its_rate_blocks_no_other_and_comes_back_in_time(lu
     assert reserved.wait_ms == 1000
     lua.later(1000)
     assert len((await lua.take(10)).jobs) == 1
+
+
+async def test_a_group_spends_its_rate_on_each_job_of_a_call(lua: Bench) -> None:
+    await limit(lua, "slow", '{"interval":1000,"burst":3}')
+    for _ in range(5):
+        await lua.enqueue(group="slow")
+    assert [len((await lua.take(5)).jobs) for _ in range(2)] == [3, 0]
+    lua.later(1000)
+    assert len((await lua.take(5)).jobs) == 1
 
 
 async def test_a_blocked_group_says_when_it_may_go_on_to_a_worker_that_finds_nothing(lua: Bench) -> None:

@@ -27,3 +27,11 @@ async def test_progress_after_the_end_is_ignored(lua: Bench) -> None:
     await lua.ack(job)
     assert await lua.progress(job) is Reply.REPEATED
     assert lua.redis.get(lua.key("progress_of", job.id)) is None
+
+
+async def test_the_event_carries_the_progress_and_the_sequence_number_that_the_job_has_now(lua: Bench) -> None:
+    job = await lua.start()
+    await lua.progress(job, 25)
+    ((_, fields),) = lua.redis.xrevrange(lua.key("events"), count=1)
+    assert fields["seq"] == str(lua.seq(job.id))
+    assert fields["progress"] == lua.redis.get(lua.key("progress_of", job.id))

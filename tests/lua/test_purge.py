@@ -20,6 +20,8 @@ async def test_jobs_that_ended_long_enough_ago_are_deleted_portion_by_portion(lu
     await lua.ack(young)
     assert await purge(lua, age_ms=1000) == 3
     assert await purge(lua, age_ms=1000) == 0
+    lua.later(999)
+    assert await purge(lua, age_ms=1000) == 0
     assert lua.members("completed") == [young.id]
     assert [key for key in lua.everything() if ":job:" in key] == [lua.key("job_of", young.id)]
 

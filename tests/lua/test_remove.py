@@ -22,6 +22,7 @@ async def test_of_a_removed_job_nothing_is_left(lua: Bench, state: str) -> None:
     elif state == "cancelled":
         await lua.cancel(job_id)
     assert await lua.remove(job_id) is Reply.OK
+    assert lua.events()[-1] == ("removed", [job_id])
     kept = [key for key, content in lua.everything().items() if job_id in key or job_id in str(content)]
     assert [key for key in kept if not key.endswith("events")] == []
     assert (await counts(lua.broker))["waiting"] == 0

@@ -10,7 +10,9 @@ async def test_a_failed_job_runs_again_with_all_its_attempts_and_a_higher_fence(
     job = await lua.start()
     await lua.progress(job, 80)
     await lua.fail(job)
+    lua.redis.delete(lua.key("wake"))
     assert await lua.replay(job.id) is Reply.OK
+    assert lua.tokens() == 1
     record = lua.record(job.id)
     assert record["state"] == "waiting"
     assert not record.keys() & {"failures", "error", "ended", "settled", "cancel"}

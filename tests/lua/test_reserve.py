@@ -93,6 +93,14 @@ async def test_a_job_of_an_unknown_task_is_parked_and_reported_and_keeps_nobody(
     assert (await lua.take(2)).parked == {}
 
 
+async def test_a_worker_that_parks_jobs_wakes_others_who_may_know_them(lua: Bench) -> None:
+    for _ in range(2):
+        await lua.enqueue("strange")
+    lua.redis.delete(lua.key("wake"))
+    await lua.take(2)
+    assert lua.tokens() == 2
+
+
 async def test_parked_jobs_run_in_their_order_once_a_worker_knows_the_task(lua: Bench) -> None:
     late, first, second = [await lua.enqueue("strange", priority=p) for p in (9, 1, 1)]
     assert list((await lua.take(3)).parked) == [first, second, late]
@@ -124,6 +132,14 @@ async def test_a_waiting_id_without_a_record_is_dropped(lua: Bench) -> None:
     lua.redis.delete(lua.key("job_of", lost))
     assert [job.id for job in (await lua.take(2)).jobs] == [kept]
     assert lua.members("waiting") == []
+
+
+@pytest.mark.parametrize("state", ["completed", "delayed", "active"])
+async def test_a_waiting_id_of_a_job_that_does_not_wait_is_dropped(lua: Bench, state: str) -> None:
+    job_id = await lua.enqueue()
+    lua.redis.hset(lua.key("job_of", job_id), "state", state)
+    assert (await lua.take()).jobs == []
+    assert (lua.state(job_id), lua.members("waiting"), lua.members("active")) == (state, [], [])
 
 
 async def test_a_parked_id_without_a_record_is_dropped(lua: Bench) -> None:

@@ -29,6 +29,8 @@ async def test_a_sleeper_can_be_roused_by_name(lua: Bench) -> None:
             group.start_soon(sleep, lua, 60_000, found)
             await lua.broker.tell("w1", "stop")
     assert found[0].jobs == []
+    await lua.broker.tell("w1", "stop")
+    assert 0 < lua.redis.pttl(lua.key("waiter_of", "w1")) <= 60_000, "nobody may be there to hear it"
 
 
 async def test_a_sleep_ends_by_itself_and_looks_for_jobs_then(lua: Bench) -> None:

@@ -52,6 +52,37 @@ async def test_after_the_mark_all_run_though_their_producer_is_gone(lua: Bench) 
     assert len((await lua.take(100)).jobs) == 90
 
 
+async def test_a_mark_wakes_somebody_to_move_the_batch_and_the_move_as_many_as_there_are_jobs(lua: Bench) -> None:
+    some = jobs(3)
+    await stage(lua, some)
+    assert lua.tokens() == 0
+    await mark(lua, some)
+    assert lua.tokens() == 1
+    await lua.broker.maintain(10)
+    assert lua.tokens() == 3
+
+
+async def test_a_worker_that_leaves_a_part_of_a_batch_wakes_another_for_it(lua: Bench) -> None:
+    some = jobs(100)
+    await stage(lua, some)
+    await mark(lua, some)
+    lua.redis.delete(lua.key("wake"))
+    taken = await lua.take(64)
+    assert (len(taken.jobs), taken.wait_ms, lua.tokens()) == (64, 0, 1)
+
+
+async def test_batches_are_moved_in_the_order_of_their_marks_and_a_part_says_that_there_is_more(lua: Bench) -> None:
+    batches = {name: jobs(2) for name in ("b", "a")}
+    for name, some in batches.items():
+        await stage(lua, some, name)
+        await mark(lua, some, name)
+        lua.later(1)
+    assert await lua.broker.maintain(2) == 0
+    while lua.members("marked"):
+        await lua.broker.maintain(2)
+    assert lua.members("waiting") == [job.id for some in batches.values() for job in some]
+
+
 async def test_staged_jobs_keep_their_options(lua: Bench) -> None:
     some = [*jobs(1, delay=5), *jobs(1, group="a"), *jobs(1, priority=3)]
     await stage(lua, some)

@@ -74,6 +74,15 @@ async def test_a_job_waits_from_when_it_could_start(lua: Bench) -> None:
     assert (found["wait_ms"], found["snoozed"]) == (1_000 + 3_000 + 200, 1)
 
 
+async def test_the_longest_times_are_one_figure(lua: Bench) -> None:
+    for days in (30, 60):
+        await lua.enqueue()
+        lua.later(days * 86_400_000)
+        await lua.ack(await lua.reserve())
+        found = await counted(lua, lua.now // 60_000)
+        assert found["wait:32"] == 1
+
+
 async def test_a_job_that_was_lost_waits_from_when_it_was_taken_back(lua: Bench) -> None:
     await lua.lose(await lua.start())
     lua.later(500)

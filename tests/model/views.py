@@ -88,7 +88,7 @@ def observe(bench: Bench) -> dict[str, Any]:
         "staging": scores("staging"),
         "marked": scores("marked"),
         "batches": found["staged_of"],
-        "counters": _some(_without(counters, "sequence", "turn")),
+        "counters": _some(_without(counters, "sequence", "turn", "own_turn")),
         "figures": _some(figures),
         "progress": {job_id: orjson.loads(text)["percentage"] for job_id, text in found["progress_of"].items()},
         "logs": found["log_of"],

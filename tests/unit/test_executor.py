@@ -1,6 +1,7 @@
 """Running a handler to its outcome, without a Redis."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -116,6 +117,27 @@ async def test_a_handler_that_ends_well_has_ended_well_though_it_had_to_stop() -
         return 1
 
     assert await outcome(handler) == Completed(b"1")
+
+
+async def test_a_plain_handler_that_ends_well_soon_after_it_was_interrupted_has_ended_well() -> None:
+    begun = threading.Event()
+
+    def handler(ctx: SyncContext) -> int:
+        begun.set()
+        while ctx.interruption is None:
+            time.sleep(0.001)
+        return 1
+
+    task = Queue("executor").task(retry=RETRIED)(handler)
+
+    async def report(progress: Any) -> None: ...
+
+    context = SyncContext(ReservedJob("0" * 26, task.name, b"{}", 1, 0, 0, None), report)
+    running = asyncio.create_task(execute(task, context.job, context, anyio.CapacityLimiter(1)))
+    await asyncio.to_thread(begun.wait)
+    context.interruption = JobCancelled("0" * 26)
+    running.cancel()
+    assert await running == Completed(b"1")
 
 
 async def test_only_a_job_that_failed_is_logged_as_failed(caplog: pytest.LogCaptureFixture) -> None:

@@ -92,6 +92,20 @@ async def test_a_process_that_keeps_dying_is_started_again_after_growing_pauses(
     assert {vars(record)["ended"] for record in caplog.records} == {"exit code 1"}
 
 
+async def test_after_a_process_that_has_lived_the_pause_is_short_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("evq.pool.STEADY", 0)
+    member = _Member(["false"], 5)
+    async with anyio.create_task_group() as group:
+        group.start_soon(member.run)
+        with anyio.fail_after(10):
+            while len(caplog.records) < 2:
+                await anyio.sleep(0.02)
+        member.stop()
+    assert [vars(record)["pause_s"] for record in caplog.records] == [0.5, 0.5]
+
+
 async def test_a_process_that_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     member = _Member(["/nothing/such"], 5)
     async with anyio.create_task_group() as group:

@@ -7,9 +7,10 @@ local function leave_active(id, job)
   redis.call("ZREM", active, id) -- a removal first, so that a full Redis takes what follows
   local group = job.options.group
   if group then
-    if redis.call("HINCRBY", group_of .. group, "active", -1) <= 0 then
-      redis.call("HDEL", group_of .. group, "active")
-    end
+    local left = redis.call("HINCRBY", group_of .. group, "active", -1)
     place_group(group)
+    if left <= 0 then
+      redis.call("HDEL", group_of .. group, "active", "turn")
+    end
   end
 end

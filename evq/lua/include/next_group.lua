@@ -2,8 +2,8 @@
   and whether that group is the only one.
 
   Turns are virtual time (Demers, Keshav and Shenker 1989): a group that starts a job moves on by 1 / its weight, and the
-  one that is furthest behind is next. Jobs of no group are one more group, which never lags behind the others.
-  `take_turn` moves it on.
+  one that is furthest behind is next. Jobs of no group are one more group. `take_turn` moves it on; the counter `turn`
+  is that of the last job that started, `own_turn` that of the next one of no group.
 
   KEYS  groups group_of waiting counters
 ]]
@@ -15,20 +15,24 @@ local function next_group()
   if redis.call("EXISTS", waiting) == 0 then
     return group, turn, redis.call("ZCARD", groups) == 1
   end
-  local own = math.max(tonumber(redis.call("HGET", counters, "turn") or 0), turn or 0)
-  if not group or own <= turn then
+  local last, own = unpack(redis.call("HMGET", counters, "turn", "own_turn"))
+  own = math.max(tonumber(last or 0), tonumber(own or 0))
+  if not group or own < turn then
     return "", own, not group
   end
   return group, turn, false
 end
 
 local function take_turn(group, turn, popped, started, time)
+  local key = group_of .. group
+  local step = 1 / tonumber(group ~= "" and redis.call("HGET", key, "weight") or 1)
+  local following = turn + popped * step
+  redis.call("HSET", counters, "turn", math.max(turn, following - step))
   if group == "" then
-    redis.call("HSET", counters, "turn", turn + popped)
+    redis.call("HSET", counters, "own_turn", following)
     return
   end
-  local key = group_of .. group
-  redis.call("ZADD", groups, turn + popped / tonumber(redis.call("HGET", key, "weight") or 1), group)
+  redis.call("ZADD", groups, following, group)
   redis.call("HINCRBY", counters, "grouped", -popped)
   if started > 0 then
     redis.call("HINCRBY", key, "active", started)
