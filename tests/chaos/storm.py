@@ -54,8 +54,8 @@ class Storm:
             for size in BATCHES
         ]
         self._workers = [self._start_worker() for _ in range(WORKERS)]
-        await self._scene.queue.limit(GROUPS[0], concurrency=1)
-        await self._scene.queue.limit(GROUPS[1], rate=20, burst=5)
+        await self._limit(GROUPS[0], concurrency=1)
+        await self._limit(GROUPS[1], rate=20, burst=5)
         await self._scene.journal.wait_for("started", count=WORKERS)
         end = time.monotonic() + seconds
         async with self._group:
@@ -72,18 +72,22 @@ class Storm:
     # Workers
 
     async def kill_worker(self) -> bool:
-        self._replace(await self._a_worker()).kill()
+        worker = self._replace(await self._a_worker())
+        self._broken(worker, "kill")
+        worker.kill()
         return True
 
     async def stop_worker(self) -> bool:
-        self._replace(await self._a_worker()).send(signal.SIGTERM)
+        worker = self._replace(await self._a_worker())
+        self._broken(worker, "stop")
+        worker.send(signal.SIGTERM)
         return True
 
     async def suspend_worker(self) -> bool:
         """Stop a worker where it is, for longer than its lease."""
         worker = self._replace(await self._a_worker())
+        self._broken(worker, "suspend")
         worker.suspend()
-        self._scene.journal.write("fault", kind="suspend", pid=worker.pid)
         self._later(1.5 * self._scene.lease, lambda: worker.send(signal.SIGCONT))
         self._later(3 * self._scene.lease, lambda: worker.send(signal.SIGTERM))
         return True
@@ -95,6 +99,7 @@ class Storm:
     # Redis
 
     async def kill_redis(self) -> bool:
+        self._scene.journal.write("fault", kind="outage")
         self._scene.redis.kill()
         await anyio.sleep(self._chance.uniform(0, 0.5))
         self._scene.redis.start()
@@ -117,6 +122,7 @@ class Storm:
         """Silence one connection; there is nothing but time to tell."""
         if not self._proxy.links:
             return False
+        self._scene.journal.write("fault", kind="outage")
         self._chance.choice(list(self._proxy.links)).freeze()
         return True
 
@@ -157,11 +163,23 @@ class Storm:
 
     async def pause(self) -> bool:
         await self._scene.queue.pause()
+        self._scene.journal.write("paused", wall=time.time())
         await anyio.sleep(self._chance.uniform(0, 0.3))
+        self._scene.journal.write("resumed", wall=time.time())
         await self._scene.queue.resume()
         return True
 
     # What they need
+
+    def _broken(self, worker: Process, kind: str) -> None:
+        """Write down, before it happens, that a worker may leave jobs behind from now on."""
+        self._scene.journal.write("fault", kind=kind, pid=worker.pid)
+
+    async def _limit(
+        self, group: str, *, concurrency: int | None = None, rate: float | None = None, burst: int = 1
+    ) -> None:
+        await self._scene.queue.limit(group, concurrency=concurrency, rate=rate, burst=burst)
+        self._scene.journal.write("limited", group=group, concurrency=concurrency, rate=rate, burst=burst)
 
     def _start(self, *arguments: str) -> Process:
         return self._scene.process(*arguments, environ={"EVQ_REDIS_URL": self._proxy.url, **self._clock.environ})

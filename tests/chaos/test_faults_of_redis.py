@@ -29,6 +29,7 @@ async def work_through(scene: Scene, redis: RedisServer, *, restarts: int) -> fl
     for _ in range(restarts):
         known = len(scene.journal.entries("started"))
         await scene.journal.wait_for("started", count=known + 10)
+        scene.journal.write("fault", kind="outage")
         redis.kill()
         await anyio.sleep(0.3)
         redis.start()
