@@ -20,6 +20,8 @@ WORKERS = 3
 BATCHES = (3, 3, 300)
 """How many jobs each producer enqueues at a time: more than a script takes are staged."""
 HOUR = 3600
+END = 15.0
+"""How long a worker that was told to end may take, s: a silent connection is given up after 6 s, and tried again."""
 CANCELS = 20
 """Jobs that one fault cancels."""
 
@@ -38,6 +40,8 @@ class Storm:
         self._chance = chance
         self._group = anyio.create_task_group()
         self._workers: list[Process] = []
+        self._leaving: list[Process] = []
+        """Those that were killed, or told to end."""
 
     @property
     def faults(self) -> list[Callable[[], Awaitable[bool]]]:
@@ -68,6 +72,8 @@ class Storm:
         for producer in producers:
             producer.kill()
         self._clock.step(0)
+        for worker in self._leaving:
+            await worker.ended(within=END)
 
     # Workers
 
@@ -100,23 +106,28 @@ class Storm:
 
     async def kill_redis(self) -> bool:
         self._scene.journal.write("fault", kind="outage")
+        before = self._scene.redis.client.info("server")["run_id"]
         self._scene.redis.kill()
         await anyio.sleep(self._chance.uniform(0, 0.5))
         self._scene.redis.start()
-        return True
+        return bool(self._scene.redis.client.info("server")["run_id"] != before)
 
     async def kill_clients(self) -> bool:
         return int(self._scene.redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal")) > 0
 
     async def forget_scripts(self) -> bool:
-        known = self._scene.redis.client.script_exists(load_scripts()["reserve"].sha)[0]
-        self._scene.redis.client.script_flush()
-        return bool(known)
+        look = "SCRIPT EXISTS", load_scripts()["reserve"].sha
+        with self._scene.redis.client.pipeline() as at_once:  # before anybody sends it anew
+            (before,), _, (after,) = at_once.execute_command(*look).script_flush().execute_command(*look).execute()
+        return bool(before and not after)
 
     # The network
 
     async def cut(self) -> bool:
-        return self._proxy.cut() > 0
+        links = set(self._proxy.links)
+        self._proxy.cut()
+        await anyio.sleep(0.05)
+        return bool(links - self._proxy.links)
 
     async def freeze(self) -> bool:
         """Silence one connection; there is nothing but time to tell."""
@@ -194,7 +205,8 @@ class Storm:
         return self._chance.choice(ready)
 
     def _replace(self, worker: Process) -> Process:
-        """Start a worker in the place of one that something is to happen to; return the latter."""
+        """Start a worker in the place of one that is to end, one way or another; return the latter."""
+        self._leaving.append(worker)
         self._workers[self._workers.index(worker)] = self._start_worker()
         return worker
 

@@ -140,6 +140,7 @@ async def test_f18_forgotten_scripts_are_not_noticed(scene: Scene) -> None:
         await anyio.sleep(0.02)
     assert await producer.ended(within=1) == 0
     assert flushed > 10
+    assert scene.redis.calls_of("eval") > 10, "nobody had to send a script anew"
     await scene.verify()
 
 
