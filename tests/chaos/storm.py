@@ -81,7 +81,7 @@ class Storm:
         worker = self._replace(await self._a_worker())
         self._broken(worker, "kill")
         worker.kill()
-        return True
+        return not worker.alive
 
     async def stop_worker(self) -> bool:
         worker = self._replace(await self._a_worker())
@@ -96,7 +96,7 @@ class Storm:
         worker.suspend()
         self._later(1.5 * self._scene.lease, lambda: worker.send(signal.SIGCONT))
         self._later(3 * self._scene.lease, lambda: worker.send(signal.SIGTERM))
-        return True
+        return worker.suspended
 
     async def step_clocks(self) -> bool:
         self._clock.step(self._chance.choice([-HOUR, 0, HOUR]))
