@@ -146,6 +146,12 @@ def a_finish_is_no_failure(history: History) -> Found:
             yield finish.job, f"finished under fence {finish.fence}, and failed with {final.error}"
 
 
+def what_expired_never_ran(history: History) -> Found:
+    for job in history.of("started"):
+        if job in history.finals and history.finals[job].error == "Expired":
+            yield job, "was started, and failed since it had not been"
+
+
 def what_finished_runs_again_for_a_reason(history: History) -> Found:
     """Its worker was broken before it could tell, or nobody could reach Redis meanwhile."""
     broken = history.broken
@@ -273,6 +279,7 @@ DURABLE = (
     a_run_ends_at_most_once,
     nothing_runs_that_is_not_there,
     a_finish_is_no_failure,
+    what_expired_never_ran,
     what_finished_runs_again_for_a_reason,
     a_group_keeps_within_its_limit,
     a_group_keeps_within_its_rate,

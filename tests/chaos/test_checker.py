@@ -82,6 +82,7 @@ BROKEN: list[tuple[str, tuple[Entry, ...], Final | None]] = [
     ("a_run_ends_at_most_once", (*GOOD[:2], GOOD[3]), COMPLETED),
     ("nothing_runs_that_is_not_there", (GOOD[0], *GOOD[2:]), None),
     ("a_finish_is_no_failure", GOOD, Final(status="failed", fence=1, error="ValueError")),
+    ("what_expired_never_ran", GOOD[:3], Final(status="failed", fence=1, error="Expired")),
     ("what_finished_runs_again_for_a_reason", AGAIN, TWICE),
     (
         "a_group_keeps_within_its_limit",
