@@ -10,7 +10,8 @@
 -- @include wake_workers
 -- @include tally
 local time = now()
-if redis.call("ZSCORE", staging, batch) and redis.call("LLEN", staged_of .. batch) == count then
+local dropped = tonumber(redis.call("ZSCORE", staging, batch) or 0)
+if dropped > time and redis.call("LLEN", staged_of .. batch) == count then
   redis.call("ZREM", staging, batch) -- a removal first, so that a full Redis takes what follows
   redis.call("ZADD", marked, time, batch)
   redis.call("HINCRBY", counters, "enqueued", count)

@@ -104,6 +104,10 @@ class Process:
         return self._process.poll() is None
 
     @property
+    def suspended(self) -> bool:
+        return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+
+    @property
     def said(self) -> str:
         """All of its log."""
         return self._log.read_text()
@@ -120,7 +124,7 @@ class Process:
     def suspend(self) -> None:
         """Stop it where it is, and be sure that it has."""
         self.send(signal.SIGSTOP)
-        while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
+        while not self.suspended:
             time.sleep(0.001)
 
     async def ended(self, *, within: float) -> int:

@@ -6,11 +6,14 @@ nobody can stop it; it may not change the job.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.chaos.journal import Entry, by_job
 
 SLACK = 1.0
 """How much earlier than a lease another may take over, by the journals' measure: replies and starts take time, s."""
+TICK = 0.002
+"""Redis counts ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,11 @@ class Final:
     failures: int = 0
     settled_by: int = 0
     """The fence in its result: handlers return it."""
+    group: str = ""
+    leased: float = 0.0
+    """When it was last leased, by the clock of Redis, s."""
+    error: str = ""
+    """The kind of its error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class History:
     """From when on Redis was allowed to forget (by `appendfsync everysec`), by the monotonic clock, s."""
 
     @property
+    def broken(self) -> set[int]:
+        """The workers that were killed, stopped or suspended."""
+        return {entry.more["pid"] for entry in self.entries if entry.event == "fault" and "pid" in entry.more}
+
+    @property
     def durable(self) -> bool:
         return self.lost_from == float("inf")
 
@@ -63,6 +76,11 @@ def check(history: History) -> list[Violation]:
 
 
 Found = Iterator[tuple[str, str]]
+
+
+def worker_of(start: Entry) -> set[int]:
+    """Return the process that ran a handler, and the one that started that: one of them is the worker."""
+    return {start.pid, start.more.get("parent", start.pid)}
 
 
 def nothing_confirmed_is_lost(history: History) -> Found:
@@ -92,8 +110,8 @@ def only_a_run_completes(history: History) -> Found:
 def a_stale_worker_changes_nothing(history: History) -> Found:
     for job, starts in history.of("started").items():
         final, newest = history.finals.get(job), max(start.fence for start in starts)
-        if final and final.status == "completed" and final.settled_by < newest:
-            yield job, f"fence {final.settled_by} completed it, and {newest} had been given away"
+        if final and final.status == "completed" and final.settled_by != max(newest, final.fence):
+            yield job, f"fence {final.settled_by} completed it, and {max(newest, final.fence)} had been given away"
 
 
 def a_lease_runs_once(history: History) -> Found:
@@ -103,8 +121,94 @@ def a_lease_runs_once(history: History) -> Found:
             yield job, f"started more than once under one fence: {fences}"
 
 
-def fences_grow(history: History) -> Found:
+def a_run_ends_at_most_once(history: History) -> Found:
+    """An end comes after its start, in the same process."""
+    starts = (entry for entry in reversed(history.entries) if entry.event == "started")
+    runs = {(start.job, start.fence, start.pid): start for start in starts}  # of two that are the same, the first
+    for end in history.entries:
+        if end.event in ("finished", "raised", "interrupted"):
+            start = runs.pop((end.job, end.fence, end.pid), None)
+            if start is None or start.at > end.at:
+                yield end.job, f"{end.event} under fence {end.fence}, under which nothing ran then"
+
+
+def nothing_runs_that_is_not_there(history: History) -> Found:
+    """Not of a batch that was dropped, and nothing that nobody sent."""
+    for job in history.of("started").keys() - history.finals.keys():
+        yield job, "was started, and is not there"
+
+
+def a_finish_is_no_failure(history: History) -> Found:
+    """What was finished under the last fence may be cancelled, or poison by then, but has not failed."""
+    for finish in history.entries:
+        final = history.finals.get(finish.job) if finish.event == "finished" else None
+        if final and (final.status, final.fence) == ("failed", finish.fence) and final.error != "Poison":
+            yield finish.job, f"finished under fence {finish.fence}, and failed with {final.error}"
+
+
+def what_expired_never_ran(history: History) -> Found:
+    for job in history.of("started"):
+        if job in history.finals and history.finals[job].error == "Expired":
+            yield job, "was started, and failed since it had not been"
+
+
+def what_finished_runs_again_for_a_reason(history: History) -> Found:
+    """Its worker was broken before it could tell, or nobody could reach Redis meanwhile."""
+    broken = history.broken
+    outages = [entry.at for entry in history.entries if entry.event == "fault" and "pid" not in entry.more]
+    finished = {(entry.job, entry.fence): entry for entry in history.entries if entry.event == "finished"}
     for job, starts in history.of("started").items():
+        for earlier, later in pairwise(sorted(starts, key=lambda start: start.fence)):
+            finish = finished.get((job, earlier.fence))
+            again = finish is not None and finish.at < later.at and earlier.fence < later.fence
+            if not again or broken & worker_of(earlier):
+                continue
+            if not any(earlier.at - SLACK < outage < later.at for outage in outages):
+                yield job, f"finished under fence {earlier.fence}, and ran again under {later.fence}"
+
+
+def a_group_keeps_within_its_limit(history: History) -> Found:
+    """A run that settled its job had its lease from the start to the end."""
+    steps = {"started": 1, "finished": -1}
+    for limit in history.of("limited").get("", []):
+        group, most = limit.more["group"], limit.more["concurrency"]
+        running = 0
+        for entry in sorted(history.entries, key=lambda entry: entry.at):
+            final = history.finals.get(entry.job)
+            if most and final and final.group == group and final.settled_by == entry.fence:
+                running += steps.get(entry.event, 0)
+                if entry.event == "started" and running > most:
+                    yield entry.job, f"{running} jobs of {group} ran at a time, of which {most} may"
+
+
+def a_group_keeps_within_its_rate(history: History) -> Found:
+    """Only the last lease of each job is known; what is left of a stream within its rate is within it, too."""
+    leases = sorted((final.leased, job, final.group) for job, final in history.finals.items() if final.leased)
+    for limit in history.of("limited").get("", []):
+        group, rate, burst = limit.more["group"], limit.more["rate"], limit.more["burst"]
+        due = 0.0  # a GCRA: when the next one would come if they came evenly
+        for at, job, of in leases:
+            if rate and of == group:
+                if due - at > (burst - 1) / rate + TICK:
+                    yield job, f"started {due - at:.3f} s before its turn, of {group} with {rate:g}/s"
+                due = max(due, at) + 1 / rate
+
+
+def nothing_starts_while_paused(history: History) -> Found:
+    walls = ([entry.more["wall"] for entry in history.of(event).get("", [])] for event in ("paused", "resumed"))
+    for paused, resumed in zip(*walls, strict=True):
+        for job, final in history.finals.items():
+            if paused + TICK < final.leased < resumed - TICK:
+                yield job, f"was leased {final.leased - paused:.3f} s after a pause"
+
+
+def fences_grow(history: History) -> Found:
+    """Only a worker that was suspended between its lease and the start may start behind another."""
+    broken = history.broken
+    for job, starts in history.of("started").items():
+        for earlier, later in pairwise(sorted(starts, key=lambda start: start.at)):
+            if later.fence < earlier.fence and not broken & worker_of(later):
+                yield job, f"was started under fence {later.fence} after {earlier.fence}"
         final, newest = history.finals.get(job), max(start.fence for start in starts)
         if final and final.fence < newest:
             yield job, f"has fence {final.fence} in the end, and ran under {newest}"
@@ -143,6 +247,9 @@ def only_failures_count(history: History) -> Found:
             before = sum(entry.at < start.at for entry in raised.get(job, []))
             if not 1 <= start.attempt <= 1 + before:
                 yield job, f"attempt {start.attempt} was started after {before} failures"
+        for earlier, later in pairwise(sorted(starts, key=lambda start: start.fence)):
+            if later.attempt < earlier.attempt:
+                yield job, f"attempt {later.attempt} was started under a newer fence than {earlier.attempt}"
     for job, final in history.finals.items():
         # A handler that ends by a cancel is counted, too, and nobody tries it again.
         if final.status != "cancelled" and final.failures > len(raised.get(job, [])):
@@ -169,6 +276,14 @@ ALWAYS = (
 DURABLE = (
     a_stale_worker_changes_nothing,
     fences_grow,
+    a_run_ends_at_most_once,
+    nothing_runs_that_is_not_there,
+    a_finish_is_no_failure,
+    what_expired_never_ran,
+    what_finished_runs_again_for_a_reason,
+    a_group_keeps_within_its_limit,
+    a_group_keeps_within_its_rate,
+    nothing_starts_while_paused,
     a_cancel_that_was_confirmed_holds,
     only_failures_count,
     every_job_is_counted_once,

@@ -30,7 +30,9 @@ def written(ctx: Context | SyncContext) -> Iterator[Result]:
     """Write down when a handler starts, and whether it finished, raised, or was interrupted; give what it returns."""
 
     def write(event: str) -> None:
-        journal.write(event, ctx.job_id, fence=ctx.fence, attempt=ctx.attempt, wall=time.time())
+        # Of a handler in a process of its own, the parent is the worker.
+        about = {"wall": time.time(), "parent": os.getppid()}
+        journal.write(event, ctx.job_id, fence=ctx.fence, attempt=ctx.attempt, **about)
 
     write("started")
     try:

@@ -20,7 +20,8 @@ class Entry:
     """One line of the journal."""
 
     event: str
-    """sent, confirmed, cancelled (by clients); started, finished, raised (by handlers); fault (by the test)."""
+    """sent, confirmed, cancelled (by clients); started, finished, raised, interrupted (by handlers); fault, limited,
+    paused, resumed (by the test)."""
     at: float
     """By the monotonic clock, which all processes share, s."""
     job: str = ""

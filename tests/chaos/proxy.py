@@ -26,6 +26,7 @@ class Link:
         while chunk := await source.read(CHUNK):
             self.sent = chunk
             if self.frozen:
+                self._proxy.silenced += 1
                 continue
             loss = self._proxy.loses(chunk)
             if loss == "request":
@@ -46,6 +47,7 @@ class Link:
 
     async def _pass(self, chunk: bytes, writer: asyncio.StreamWriter) -> None:
         if self._proxy.delay:
+            self._proxy.delayed += 1
             await asyncio.sleep(self._proxy.delay)
         writer.write(chunk)
         await writer.drain()
@@ -70,6 +72,10 @@ class Proxy:
         self.refusing = False
         self.lost = 0
         """Requests and replies that were lost, as `lose` asked for."""
+        self.silenced = 0
+        """What was said on connections that were frozen."""
+        self.delayed = 0
+        """What came late."""
         self._losing: list[tuple[bytes, Loss]] = []
 
     @contextlib.asynccontextmanager

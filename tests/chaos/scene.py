@@ -157,6 +157,9 @@ class Scene:
                 fence=record.fence,
                 failures=record.failures,
                 settled_by=record.result["fence"] if isinstance(record.result, Mapping) else 0,
+                group=record.group or "",
+                leased=(record.started_ms or 0) / 1000,
+                error=record.error.type if record.error else "",
             )
             for record in await self.records()
         }

@@ -20,6 +20,8 @@ WORKERS = 3
 BATCHES = (3, 3, 300)
 """How many jobs each producer enqueues at a time: more than a script takes are staged."""
 HOUR = 3600
+END = 15.0
+"""How long a worker that was told to end may take, s: a silent connection is given up after 6 s, and tried again."""
 CANCELS = 20
 """Jobs that one fault cancels."""
 
@@ -38,6 +40,8 @@ class Storm:
         self._chance = chance
         self._group = anyio.create_task_group()
         self._workers: list[Process] = []
+        self._leaving: list[Process] = []
+        """Those that were killed, or told to end."""
 
     @property
     def faults(self) -> list[Callable[[], Awaitable[bool]]]:
@@ -54,8 +58,8 @@ class Storm:
             for size in BATCHES
         ]
         self._workers = [self._start_worker() for _ in range(WORKERS)]
-        await self._scene.queue.limit(GROUPS[0], concurrency=1)
-        await self._scene.queue.limit(GROUPS[1], rate=20, burst=5)
+        await self._limit(GROUPS[0], concurrency=1)
+        await self._limit(GROUPS[1], rate=20, burst=5)
         await self._scene.journal.wait_for("started", count=WORKERS)
         end = time.monotonic() + seconds
         async with self._group:
@@ -68,25 +72,31 @@ class Storm:
         for producer in producers:
             producer.kill()
         self._clock.step(0)
+        for worker in self._leaving:
+            await worker.ended(within=END)
 
     # Workers
 
     async def kill_worker(self) -> bool:
-        self._replace(await self._a_worker()).kill()
-        return True
+        worker = self._replace(await self._a_worker())
+        self._broken(worker, "kill")
+        worker.kill()
+        return not worker.alive
 
     async def stop_worker(self) -> bool:
-        self._replace(await self._a_worker()).send(signal.SIGTERM)
+        worker = self._replace(await self._a_worker())
+        self._broken(worker, "stop")
+        worker.send(signal.SIGTERM)
         return True
 
     async def suspend_worker(self) -> bool:
         """Stop a worker where it is, for longer than its lease."""
         worker = self._replace(await self._a_worker())
+        self._broken(worker, "suspend")
         worker.suspend()
-        self._scene.journal.write("fault", kind="suspend", pid=worker.pid)
         self._later(1.5 * self._scene.lease, lambda: worker.send(signal.SIGCONT))
         self._later(3 * self._scene.lease, lambda: worker.send(signal.SIGTERM))
-        return True
+        return worker.suspended
 
     async def step_clocks(self) -> bool:
         self._clock.step(self._chance.choice([-HOUR, 0, HOUR]))
@@ -95,28 +105,35 @@ class Storm:
     # Redis
 
     async def kill_redis(self) -> bool:
+        self._scene.journal.write("fault", kind="outage")
+        before = self._scene.redis.client.info("server")["run_id"]
         self._scene.redis.kill()
         await anyio.sleep(self._chance.uniform(0, 0.5))
         self._scene.redis.start()
-        return True
+        return bool(self._scene.redis.client.info("server")["run_id"] != before)
 
     async def kill_clients(self) -> bool:
         return int(self._scene.redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal")) > 0
 
     async def forget_scripts(self) -> bool:
-        known = self._scene.redis.client.script_exists(load_scripts()["reserve"].sha)[0]
-        self._scene.redis.client.script_flush()
-        return bool(known)
+        look = "SCRIPT EXISTS", load_scripts()["reserve"].sha
+        with self._scene.redis.client.pipeline() as at_once:  # before anybody sends it anew
+            (before,), _, (after,) = at_once.execute_command(*look).script_flush().execute_command(*look).execute()
+        return bool(before and not after)
 
     # The network
 
     async def cut(self) -> bool:
-        return self._proxy.cut() > 0
+        links = set(self._proxy.links)
+        self._proxy.cut()
+        await anyio.sleep(0.05)
+        return bool(links - self._proxy.links)
 
     async def freeze(self) -> bool:
         """Silence one connection; there is nothing but time to tell."""
         if not self._proxy.links:
             return False
+        self._scene.journal.write("fault", kind="outage")
         self._chance.choice(list(self._proxy.links)).freeze()
         return True
 
@@ -157,11 +174,23 @@ class Storm:
 
     async def pause(self) -> bool:
         await self._scene.queue.pause()
+        self._scene.journal.write("paused", wall=time.time())
         await anyio.sleep(self._chance.uniform(0, 0.3))
+        self._scene.journal.write("resumed", wall=time.time())
         await self._scene.queue.resume()
         return True
 
     # What they need
+
+    def _broken(self, worker: Process, kind: str) -> None:
+        """Write down, before it happens, that a worker may leave jobs behind from now on."""
+        self._scene.journal.write("fault", kind=kind, pid=worker.pid)
+
+    async def _limit(
+        self, group: str, *, concurrency: int | None = None, rate: float | None = None, burst: int = 1
+    ) -> None:
+        await self._scene.queue.limit(group, concurrency=concurrency, rate=rate, burst=burst)
+        self._scene.journal.write("limited", group=group, concurrency=concurrency, rate=rate, burst=burst)
 
     def _start(self, *arguments: str) -> Process:
         return self._scene.process(*arguments, environ={"EVQ_REDIS_URL": self._proxy.url, **self._clock.environ})
@@ -176,7 +205,8 @@ class Storm:
         return self._chance.choice(ready)
 
     def _replace(self, worker: Process) -> Process:
-        """Start a worker in the place of one that something is to happen to; return the latter."""
+        """Start a worker in the place of one that is to end, one way or another; return the latter."""
+        self._leaving.append(worker)
         self._workers[self._workers.index(worker)] = self._start_worker()
         return worker
 

@@ -47,8 +47,21 @@ def test_a_zombie_that_goes_on_without_effect_is_no_violation() -> None:
     assert broken(*GOOD[:3], fault, *taken_over, final=Final(status="completed", fence=2, settled_by=2)) == set()
 
 
+AGAIN = (*GOOD, entry("started", 6, 2), entry("finished", 7, 2))
+TWICE = Final(status="completed", fence=2, settled_by=2)
+
+
+def limited(**limits: float) -> Entry:
+    return Entry(event="limited", at=0, more={"group": "g", "concurrency": None, "rate": None, "burst": 1, **limits})
+
+
+@pytest.mark.parametrize("reason", [{"kind": "kill", "pid": 7}, {"kind": "outage"}])
+def test_what_finished_may_run_again_if_its_worker_was_broken_or_redis_away(reason: dict[str, Any]) -> None:
+    assert broken(*AGAIN, Entry(event="fault", at=3, more=reason), final=TWICE) == set()
+
+
 BROKEN: list[tuple[str, tuple[Entry, ...], Final | None]] = [
-    ("nothing_confirmed_is_lost", GOOD, None),
+    ("nothing_confirmed_is_lost", GOOD[:2], None),
     ("every_job_ends", GOOD[:3], Final(status="processing", fence=1)),
     ("no_job_comes_from_nowhere", GOOD[1:], COMPLETED),
     ("only_a_run_completes", GOOD[:3], COMPLETED),
@@ -57,8 +70,35 @@ BROKEN: list[tuple[str, tuple[Entry, ...], Final | None]] = [
         (*GOOD[:3], entry("started", 5, 2), entry("finished", 6, 1)),
         Final(status="completed", fence=2, settled_by=1),
     ),
+    ("a_stale_worker_changes_nothing", GOOD, Final(status="completed", fence=2, settled_by=1)),
     ("a_lease_runs_once", (*GOOD, entry("started", 9, 1)), COMPLETED),
-    ("fences_grow", GOOD, Final(status="failed", fence=0)),
+    ("fences_grow", GOOD, Final(status="cancelled", fence=0)),
+    (
+        "fences_grow",
+        (*GOOD[:2], entry("started", 2, 2), entry("started", 5, 1), entry("finished", 6, 2)),
+        Final(status="completed", fence=2, settled_by=2),
+    ),
+    ("a_run_ends_at_most_once", (*GOOD, entry("finished", 3, 1)), COMPLETED),
+    ("a_run_ends_at_most_once", (*GOOD[:2], GOOD[3]), COMPLETED),
+    ("nothing_runs_that_is_not_there", (GOOD[0], *GOOD[2:]), None),
+    ("a_finish_is_no_failure", GOOD, Final(status="failed", fence=1, error="ValueError")),
+    ("what_expired_never_ran", GOOD[:3], Final(status="failed", fence=1, error="Expired")),
+    ("what_finished_runs_again_for_a_reason", AGAIN, TWICE),
+    (
+        "a_group_keeps_within_its_limit",
+        (*GOOD, limited(concurrency=0.5)),
+        Final(status="completed", fence=1, settled_by=1, group="g"),
+    ),
+    (
+        "a_group_keeps_within_its_rate",
+        (*GOOD, limited(rate=10, burst=0)),
+        Final(status="completed", fence=1, settled_by=1, group="g", leased=0.05),
+    ),
+    (
+        "nothing_starts_while_paused",
+        (*GOOD, Entry(event="paused", at=1, more={"wall": 4}), Entry(event="resumed", at=1, more={"wall": 6})),
+        Final(status="completed", fence=1, settled_by=1, leased=5),
+    ),
     (
         "a_lease_lasts",
         (*GOOD[:3], entry("started", 2.5, 2), *GOOD[3:], entry("finished", 3.5, 2)),
@@ -74,6 +114,11 @@ BROKEN: list[tuple[str, tuple[Entry, ...], Final | None]] = [
         "only_failures_count",
         (*GOOD[:3], entry("started", 5, 2, attempt=2), entry("finished", 6, 2)),
         Final(status="completed", fence=2, settled_by=2),
+    ),
+    (
+        "only_failures_count",
+        (*GOOD[:3], entry("raised", 3, 1), entry("started", 4, 2, attempt=2), entry("started", 7, 3)),
+        Final(status="failed", fence=3, failures=1),
     ),
     ("only_failures_count", GOOD, Final(status="completed", fence=1, settled_by=1, failures=1)),
 ]

@@ -62,6 +62,7 @@ class TestOfRedis:
         (later,) = await scene.enqueue_many("work", [{}], delay=HOUR)
         await scene.until_active(jobs[0])
         before = scene.redis.client.time()[0]
+        scene.journal.write("fault", kind="clock")
         clock.step(HOUR + 1)
         assert scene.redis.client.time()[0] - before > HOUR
         assert [await scene.run(job) for job in [*jobs, later]] == [1] * 7

@@ -105,7 +105,8 @@ async def test_f30_after_a_pause_nothing_starts_until_it_is_resumed(scene: Scene
     await scene.worker("--concurrency", "4")
     for _ in range(rounds):
         jobs = await scene.enqueue_many("work", [{"ms": 20}] * 40)
-        jobs += await scene.enqueue_many("work", [{"ms": 20}] * 10, delay=random.uniform(0, 0.5))
+        jobs += await scene.enqueue_many("work", [{"ms": 20}] * 10, delay=random.uniform(0.3, 0.5))
+        await scene.journal.wait_for("started", jobs[0].id)
         await anyio.sleep(random.uniform(0, 0.2))
         await scene.queue.pause()
         seconds, micros = scene.redis.client.time()

@@ -29,6 +29,7 @@ async def work_through(scene: Scene, redis: RedisServer, *, restarts: int) -> fl
     for _ in range(restarts):
         known = len(scene.journal.entries("started"))
         await scene.journal.wait_for("started", count=known + 10)
+        scene.journal.write("fault", kind="outage")
         redis.kill()
         await anyio.sleep(0.3)
         redis.start()
@@ -139,6 +140,7 @@ async def test_f18_forgotten_scripts_are_not_noticed(scene: Scene) -> None:
         await anyio.sleep(0.02)
     assert await producer.ended(within=1) == 0
     assert flushed > 10
+    assert scene.redis.calls_of("eval") > 10, "nobody had to send a script anew"
     await scene.verify()
 
 

@@ -157,6 +157,19 @@ async def test_a_producer_that_begins_anew_loses_nothing_to_the_drop_of_its_firs
     assert not lua.redis.exists(lua.key("staging"), lua.key("staged_of", "first"))
 
 
+async def test_a_mark_that_comes_after_its_producer_has_begun_anew_counts_nothing(lua: Bench) -> None:
+    some = jobs(4)
+    await stage(lua, some, "first")
+    await stage(lua, some[:2], "second")
+    assert await mark(lua, some, "first") is Reply.NOT_FOUND
+    await stage(lua, some[2:], "second")
+    assert await mark(lua, some, "second") is Reply.OK
+    for _ in range(3):
+        await lua.broker.maintain(10)
+    assert lua.members("waiting") == [job.id for job in some]
+    assert (await counts(lua.broker))["enqueued"] == 4
+
+
 async def test_a_job_of_a_batch_that_was_given_up_can_be_enqueued_by_itself(lua: Bench) -> None:
     (job,) = jobs(1)
     await stage(lua, [job])

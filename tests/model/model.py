@@ -181,9 +181,13 @@ class Model:
             self.deadlines[job.id] = min(moments)
 
     def _stands(self, job_id: str) -> bool:
-        """Tell whether there is a job that will stay; one of a batch that is not marked may be dropped."""
+        """Tell whether there is a job that will stay; one of a batch that is not marked will not, nor its batch."""
         job = self.jobs.get(job_id)
-        return job is not None and (job.state != State.STAGED or job.batch in self.marked)
+        if job is not None and job.state == State.STAGED and job.batch not in self.marked:
+            if job.batch in self.staging:
+                self.staging[job.batch] = 0
+            return False
+        return job is not None
 
     def _write(self, new: New, batch: str | None = None) -> Job:
         due = max(new.at, self.now + new.delay)
@@ -226,7 +230,7 @@ class Model:
         return words
 
     def mark(self, batch: str, job_id: str, count: int) -> str:
-        if batch in self.staging and len(self.batches[batch]) == count:
+        if self.staging.get(batch, 0) > self.now and len(self.batches[batch]) == count:
             del self.staging[batch]
             self.marked[batch] = self.now
             self.totals["enqueued"] += count

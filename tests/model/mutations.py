@@ -72,9 +72,7 @@ MUTATIONS = {
     "a dropped batch takes jobs along that were enqueued again": Mutation(
         "expire_due", 'if redis.pcall("HGET", job_of .. id, "batch") == batch then', "if true then"
     ),
-    "a job of a batch that may be dropped stands": Mutation(
-        "stands", 'return state and (state ~= "staged" or redis.call("ZSCORE", marked, batch or ""))', "return state"
-    ),
+    "a job of a batch that may be dropped stands": Mutation("stands", "    return false\n", "    return state\n"),
     "a cancelled job of a batch runs": Mutation("move_marked", "if job.cancel then", "if false then"),
     "a replay keeps the failures": Mutation("replay", '"HDEL", key, "failures", "error"', '"HDEL", key, "error"'),
     "an unparked job leaves its group": Mutation("unpark", "job.options.group, false, score", "nil, false, score"),
