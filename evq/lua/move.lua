@@ -3,7 +3,7 @@
   ARGV     limit       int
            keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
-  RETURNS  how many moved: if as many as the limit, there may be more
+  RETURNS  how many it looked at: if as many as the limit, there may be more
   STATE    staged -> waiting, staged -> delayed, staged -> cancelled
 ]]
 -- @include now
@@ -11,7 +11,7 @@
 -- @include finish
 -- @include wake_workers
 local time = now()
-local moved = move_marked(time, limit, keep_ms)
+local looks, moved = move_marked(time, limit, keep_ms)
 wake_workers(moved)
 finish(time, keep_ms, keep_count)
-return moved
+return looks

@@ -8,6 +8,7 @@ import pytest
 from evq import NewJob, QueueUnavailable, Reply, UsageError
 from evq.broker import HOLD_MS
 from evq.census import counts
+from evq.ids import new_id
 from evq.job import JobOptions
 from tests.lua.lua_bench import Bench
 
@@ -213,3 +214,15 @@ async def test_jobs_with_a_dedup_key_are_refused_in_a_large_batch(lua: Bench) ->
     with pytest.raises(UsageError, match=r"dedup_key.*250"):
         await lua.broker.enqueue([*jobs(300), *jobs(1, dedup_key="k")])
     assert lua.members("waiting") == []
+
+
+async def test_a_batch_that_ends_with_a_portion_keeps_the_next_one_from_no_worker(lua: Bench) -> None:
+    for _ in range(2):
+        jobs = [NewJob(task="send", payload=b"{}") for _ in range(3)]
+        each = [(job.id, job.task, job.payload, job.options) for job in jobs]
+        batch = new_id()
+        await lua.broker.words("stage", each, batch=batch, hold_ms=1000)
+        assert await lua.broker.word("mark", batch=batch, id=jobs[0].id, count=3) is Reply.OK
+    for waiting in (3, 5, 6):
+        assert (await lua.broker.run("move", limit=3) == 3) is (waiting < 6)
+        assert len(lua.members("waiting")) == waiting

@@ -245,22 +245,22 @@ class Model:
         return moved
 
     def _move(self, limit: int) -> int:
-        moved = 0
-        for batch in _due(self.marked)[:1]:
-            for _ in range(limit):
-                if not self.batches[batch]:
-                    del self.marked[batch], self.batches[batch]
-                    break
-                job = self.jobs.get(self.batches[batch].pop(0))
-                if job is None or job.state != State.STAGED:
-                    continue
-                if job.cancel:
-                    self._end("move", job, State.CANCELLED)
-                else:
-                    job.batch = None
-                    self._place("move", job, front="front" in job.options)
-                moved += 1
-        return moved
+        for looked in range(limit):
+            if not self.marked:
+                return looked
+            batch = _due(self.marked)[0]
+            if not self.batches[batch]:
+                del self.marked[batch], self.batches[batch]
+                continue
+            job = self.jobs.get(self.batches[batch].pop(0))
+            if job is None or job.state != State.STAGED:
+                continue
+            if job.cancel:
+                self._end("move", job, State.CANCELLED)
+            else:
+                job.batch = None
+                self._place("move", job, front="front" in job.options)
+        return limit
 
     # Reserve
 

@@ -1,4 +1,5 @@
---[[ move_marked: let jobs of a marked batch join the others, the first batch first. Returns how many moved.
+--[[ move_marked: let jobs of marked batches join the others, the first batch first. Returns how many it looked at (as
+  many as the limit if there may be more), and how many moved.
 
   KEYS  job_of marked staged_of
 ]]
@@ -7,13 +8,14 @@
 -- @include emit
 -- @include place_job
 local function move_marked(time, limit, keep_ms)
-  local batch, moved = redis.call("ZRANGE", marked, 0, 0)[1], {}
-  for _ = 1, batch and limit or 0 do
+  local moved, looks, batch = {}, 0, redis.call("ZRANGE", marked, 0, 0)[1]
+  while batch and looks < limit do
+    looks = looks + 1
     local id = redis.call("LPOP", staged_of .. batch)
     local job = id and read_job(id)
     if not id then
       redis.call("ZREM", marked, batch)
-      break
+      batch = redis.call("ZRANGE", marked, 0, 0)[1]
     elseif job and job.state == "staged" then
       local due = tonumber(redis.call("HGET", job_of .. id, "due")) or 0
       if job.cancel then
@@ -27,5 +29,5 @@ local function move_marked(time, limit, keep_ms)
     end
   end
   emit("enqueued", moved)
-  return #moved
+  return looks, #moved
 end
