@@ -16,13 +16,13 @@ from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
 
 BULK: Final = 250
-"""Jobs in one call of a script, which keeps it well below 5 ms."""
+"""New jobs in one call of a script, which keeps it well below 5 ms."""
 ROOM: Final = 1 << 18
 """Bytes in one call, unless a single job has more."""
 HOLD_MS: Final = 600_000
 """How long the producer of a large batch may take from one part to the next, ms."""
 PORTION: Final = 100
-"""Jobs in one call of a script that does more to each, such as ending it."""
+"""Jobs in one call of a script that does more to each."""
 
 T = TypeVar("T")
 Item = TypeVar("Item", bound=Sequence[Any])
@@ -162,8 +162,8 @@ class Broker:
     async def _drop(self, batch: str, count: int) -> None:
         """Give a full Redis its memory back at once, instead of after `HOLD_MS`."""
         await self.run("stage", batch=batch, hold_ms=0)
-        for _ in range(0, count, BULK):
-            await self.run("expire", limit=BULK)
+        for _ in range(0, count, PORTION):
+            await self.run("expire", limit=PORTION)
 
     async def exchange(self, settle: Sequence[Call], reserve: Call | None) -> tuple[list[list[Reply]], Reserved | None]:
         """Settle jobs and reserve others in one round trip."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from evq.broker import BULK, Broker, Call, portions
+from evq.broker import PORTION, Broker, Call, portions
 from evq.executor import Backoff, Completed, Crashed, Failed, Outcome, Snoozed
 from evq.job import ReservedJob
 
@@ -27,5 +27,5 @@ def settle_calls(broker: Broker, outcomes: Sequence[tuple[ReservedJob, Outcome]]
     return [
         ([job_id for job_id, *_ in some], broker.call(verb, some))
         for verb, all_of_it in jobs.items()
-        for some in portions(all_of_it, BULK)
+        for some in portions(all_of_it, PORTION)
     ]

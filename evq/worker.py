@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from evq.broker import BULK, Call, Reply, Reserved
+from evq.broker import PORTION, Call, Reply, Reserved
 from evq.census import overdue
 from evq.context import Context, SyncContext
 from evq.errors import (
@@ -185,7 +185,7 @@ class Worker:
     def _room(self) -> int:
         if self._stopping or self._sleeper is not None:
             return 0
-        return min(BULK, self.concurrency - len(self._running))
+        return min(PORTION, self.concurrency - len(self._running))
 
     async def _exchange(self) -> None:
         """Settle what has been run, and reserve as much as there is room for, in one round trip."""

@@ -64,7 +64,7 @@ if redis.call("EXISTS", groups, limits) == 0 then
   more = redis.call("EXISTS", waiting) == 1
 else
   -- By turns, a job takes several times as long, so a call takes fewer.
-  local left, looks = math.min(count, 100, (allowance(limits, redis.call("ZCARD", active), time))), 150
+  local left, looks = math.min(count, 50, (allowance(limits, redis.call("ZCARD", active), time))), 75
   local group, turn, alone = next_group()
   while group and left > 0 and looks > 0 and bytes < room do
     local most, wait = math.huge

@@ -50,6 +50,7 @@ async def test_nothing_blocks_redis_for_more_than_5_ms_at_a_million_waiting_jobs
         await queue.enqueue_many(jobs(100_000))
     assert (await queue.counts())["waiting"] == WAITING
 
+    await broker.read([("ZADD", broker.keys["workers"], "inf", "one that lives")])
     leased: list[ReservedJob] = []
 
     async def take(count: int) -> None:
@@ -58,29 +59,31 @@ async def test_nothing_blocks_redis_for_more_than_5_ms_at_a_million_waiting_jobs
         leased.extend(some)
 
     async def settle() -> None:
-        some = [leased.pop() for _ in range(BULK)]
+        some = [leased.pop() for _ in range(PORTION)]
         assert set(await broker.words("ack", [(job.id, job.fence, b"1") for job in some])) == {Reply.OK}
 
     async def lose() -> None:
         await reserve(queue, "work", 100, lease_ms=1)
         await asyncio.sleep(0.01)
+        before = (await queue.counts())["active"]
         await broker.maintain(100)
+        assert (await queue.counts())["active"] == before - 100
 
     async def grouped() -> None:
         await queue.enqueue_many([job for n in range(5) for job in jobs(20, group=f"g{n}")])
-        await take(100)
+        leased.extend(await reserve(queue, "work", 100))
 
     async def park() -> None:
         await queue.enqueue_many(jobs(BULK, task="rare", priority=0))
-        await reserve(queue, "work", BULK)
-        assert await reserve(queue, "rare", BULK)
+        await reserve(queue, "work", PORTION)
+        assert await reserve(queue, "rare", PORTION)
 
     async def cancel() -> None:
-        ids = await page(broker, State.WAITING, "", 500_000, BULK)
+        ids = await page(broker, State.WAITING, "", 500_000, PORTION)
         assert set(await broker.words("cancel", [(job_id,) for job_id in ids], running=1)) == {Reply.CANCELLED}
 
     await watched("reserve one", lambda: take(1))
-    await watched("reserve many", lambda: take(BULK))
+    await watched("reserve many", lambda: take(PORTION))
     await watched("ack many", settle)
     await watched("enqueue one", lambda: queue.enqueue_many(jobs(1)))
     await watched("enqueue many", lambda: queue.enqueue_many(jobs(BULK)))
