@@ -5,19 +5,26 @@
 
   KEYS  metrics_of
 ]]
-local figures = {}
+local figures, times = {}, { wait = {}, work = {} }
 
 local function tally(figure, count)
   figures[figure] = (figures[figure] or 0) + count
 end
 
 local function tally_time(figure, ms)
-  local _, bits = math.frexp(math.max(ms, 0))
-  tally(figure .. "_ms", math.max(ms, 0))
-  tally(figure .. ":" .. math.min(bits, 32), 1)
+  ms = ms > 0 and ms or 0
+  local _, bits = math.frexp(ms)
+  local counts = times[figure]
+  counts[bits] = (counts[bits] or 0) + 1
+  counts.ms = (counts.ms or 0) + ms
 end
 
 local function write_tally(time)
+  for figure, counts in pairs(times) do
+    for bits, count in pairs(counts) do
+      tally(bits == "ms" and figure .. "_ms" or figure .. ":" .. math.min(bits, 32), count)
+    end
+  end
   local key = metrics_of .. math.floor(time / 60000)
   for figure, count in pairs(figures) do
     if redis.call("HINCRBY", key, figure, count) == count then
