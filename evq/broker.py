@@ -197,7 +197,7 @@ class Broker:
         commands: list[Command] = []
         for job_id in job_ids:
             commands += [("HGETALL", self.keys.of("job_of", job_id)), ("GET", self.keys.of("progress_of", job_id))]
-        replies = await self.read(commands)
+        replies = await self.send(commands)
         records: list[Record | None] = []
         for job_id, flat, progress in zip(job_ids, replies[::2], replies[1::2], strict=True):
             try:
@@ -213,30 +213,30 @@ class Broker:
     async def next_told(self, name: str, wait_ms: int) -> str | None:
         """Wait for what *name* is to be told, such as the end of a job that it watches; None after *wait_ms*."""
         pop: Command = ("BLPOP", self.keys.of("waiter_of", name), wait_ms / 1000)
-        (reply,) = await self.read([pop], blocks_s=wait_ms / 1000)
+        (reply,) = await self.send([pop], blocks_s=wait_ms / 1000)
         return reply[1].decode() if reply else None
 
     async def tell(self, name: str, what: str) -> None:
         """Tell *name* something, who may be waiting for it."""
         own = self.keys.of("waiter_of", name)
-        await self.read([("RPUSH", own, what), ("PEXPIRE", own, 60_000)])
+        await self.send([("RPUSH", own, what), ("PEXPIRE", own, 60_000)])
 
     # Plain commands.
 
-    async def read(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
+    async def send(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
         """Send commands that are no scripts, because they change no job; *blocks_s* is how long they may block, s."""
         return await self._connection.exchange(commands, blocks_s=blocks_s)
 
     async def now(self) -> int:
         """Ask Redis for the time, ms since the epoch."""
-        ((seconds, micros),) = await self.read([("TIME",)])
+        ((seconds, micros),) = await self.send([("TIME",)])
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def scan(self, *command: str | bytes, match: bytes = b"*", count: int = 1000) -> AsyncIterator[list[bytes]]:
         """Iterate over what SCAN, or ZSCAN of a key, finds, page by page."""
         cursor = b"0"
         while True:
-            ((cursor, page),) = await self.read([(*command, cursor, "MATCH", match, "COUNT", count)])
+            ((cursor, page),) = await self.send([(*command, cursor, "MATCH", match, "COUNT", count)])
             yield page
             if cursor == b"0":
                 return

@@ -18,10 +18,10 @@ async def counts(broker: Broker) -> dict[str, int]:
     """Count jobs by where they are, and those that ended since the beginning."""
     sets = ("waiting", "delayed", "active")
     sizes = [("ZCARD", broker.keys[name]) for name in sets]
-    *known, flat = await broker.read([*sizes, ("HGETALL", broker.keys["counters"])])
+    *known, flat = await broker.send([*sizes, ("HGETALL", broker.keys["counters"])])
     totals = {name.decode(): int(float(number)) for name, number in pairs(flat).items()}
     parked = [("ZCARD", broker.keys.of("parked_of", task)) for task in await parked_tasks(broker)]
-    found = dict(zip(sets, known, strict=True)) | {"parked": sum(await broker.read(parked))}
+    found = dict(zip(sets, known, strict=True)) | {"parked": sum(await broker.send(parked))}
     found["waiting"] += totals.get("grouped", 0)
     return found | {name: totals.get(name, 0) for name in ("enqueued", "completed", "failed", "cancelled")}
 
@@ -51,14 +51,14 @@ async def every(broker: Broker, state: State, of: str) -> AsyncIterator[list[byt
 
 async def page(broker: Broker, state: State, of: str, start: int, count: int) -> list[str]:
     """List ids of a state in their order: of a group if waiting (or of none), of a task if parked."""
-    (ids,) = await broker.read([("ZRANGE", _set(broker, state, of), start, start + count - 1)])
+    (ids,) = await broker.send([("ZRANGE", _set(broker, state, of), start, start + count - 1)])
     return [job_id.decode(errors="replace") for job_id in ids]
 
 
 async def position(broker: Broker, job_id: str, group: str | None) -> int | None:
     """Return how many jobs of its group are before a waiting one."""
     rank: int | None
-    (rank,) = await broker.read([("ZRANK", _set(broker, State.WAITING, group or ""), job_id)])
+    (rank,) = await broker.send([("ZRANK", _set(broker, State.WAITING, group or ""), job_id)])
     return rank
 
 
@@ -73,7 +73,7 @@ async def parked_tasks(broker: Broker) -> list[str]:
 
 
 async def _members(broker: Broker, name: str) -> list[str]:
-    (names,) = await broker.read([("SMEMBERS", broker.keys[name])])
+    (names,) = await broker.send([("SMEMBERS", broker.keys[name])])
     return sorted(name.decode(errors="replace") for name in names)
 
 
@@ -85,28 +85,28 @@ async def oldest_waiting(broker: Broker) -> float | None:
     least = {_set(broker, State.WAITING, group): 0 for group in ["", *await groups(broker)][:GROUPS]}
     found: set[bytes] = set()
     for _ in range(BANDS):
-        firsts = await broker.read(
+        firsts = await broker.send(
             [("ZRANGEBYSCORE", key, score, "+inf", "WITHSCORES", "LIMIT", 0, 1) for key, score in least.items()]
         )
         scores = {key: int(float(first[1])) for key, first in zip(least, firsts, strict=True) if first}
         least = {key: (score // BAND + 1) * BAND for key, score in scores.items()}
-        lasts = await broker.read(
+        lasts = await broker.send(
             [("ZREVRANGEBYSCORE", key, f"({score}", "-inf", "LIMIT", 0, 1) for key, score in least.items()]
         )
         found.update(job_id for page in (*firsts, *lasts) for job_id in page[:1])
-    moments = await broker.read([("HMGET", broker.keys["job_of"] + job_id, "created", "due") for job_id in found])
+    moments = await broker.send([("HMGET", broker.keys["job_of"] + job_id, "created", "due") for job_id in found])
     since = [max(int(ms) for ms in pair if ms) for pair in moments if any(pair)]
     return (await broker.now() - min(since)) / 1000 if since else None
 
 
 async def overdue(broker: Broker) -> bool:
     """Tell whether a lease has run out of a job that nobody has taken back yet."""
-    (count,) = await broker.read([("ZCOUNT", broker.keys["active"], "-inf", await broker.now())])
+    (count,) = await broker.send([("ZCOUNT", broker.keys["active"], "-inf", await broker.now())])
     return bool(count)
 
 
 async def workers(broker: Broker) -> list[WorkerInfo]:
     """List the workers that are alive by Redis's clock, as their last heartbeats said."""
-    (names,) = await broker.read([("ZRANGE", broker.keys["workers"], 0, -1)])
-    infos = await broker.read([("GET", broker.keys["worker_of"] + name) for name in names])
+    (names,) = await broker.send([("ZRANGE", broker.keys["workers"], 0, -1)])
+    infos = await broker.send([("GET", broker.keys["worker_of"] + name) for name in names])
     return [WorkerInfo.load(info) for info in infos if info]

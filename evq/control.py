@@ -13,7 +13,7 @@ from evq.alerts import Alert, AlertHook
 from evq.broker import PORTION, Broker, Reply, pairs
 from evq.errors import UsageError
 from evq.job import Record, WorkerInfo, check_hook, check_kind, check_name, check_seconds, check_whole
-from evq.lifecycle import PENDING_STATES, State
+from evq.lifecycle import END_STATES, PENDING_STATES, State
 from evq.metrics import Metrics, read_metrics
 from evq.schedules import Fold, Gap, Misfire, Overlap, Schedule, from_ms, next_instant, overlap_options, to_ms
 from evq.scripts import Argument
@@ -78,7 +78,7 @@ class Control(ABC):
 
         Those whose hooks have not run yet stay.
         """
-        if state not in (State.COMPLETED, State.FAILED, State.CANCELLED):
+        if state not in END_STATES:
             raise UsageError(f"purge({state!r}): only jobs that are completed, failed or cancelled can be purged")
         check_seconds("older_than", older_than, least=0)
         until_ms, done, looked = await self.broker.now() - round(older_than * 1000), 0, PORTION
@@ -183,7 +183,7 @@ class Control(ABC):
     async def schedules(self) -> list[Schedule]:
         """List the schedules, the one that fires next first; raise `UsageError` if one cannot be read."""
         keys = self.broker.keys
-        scored, flat = await self.broker.read(
+        scored, flat = await self.broker.send(
             [("ZRANGE", keys["schedules"], 0, -1, "WITHSCORES"), ("HGETALL", keys["schedule_specs"])]
         )
         specs = pairs(flat)
@@ -201,7 +201,7 @@ class Control(ABC):
 
     async def alerts(self) -> list[Alert]:
         """Return the alerts as they were evaluated last; none if no worker ever did."""
-        found = [Alert.load(text) for text in (await self.broker.read([("HVALS", self.broker.keys["alerts"])]))[0]]
+        found = [Alert.load(text) for text in (await self.broker.send([("HVALS", self.broker.keys["alerts"])]))[0]]
         return sorted((alert for alert in found if alert), key=lambda alert: alert.rule.name)
 
     def on_alert(self, hook: AlertHook) -> AlertHook:

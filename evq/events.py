@@ -74,7 +74,7 @@ async def _follow(broker: Broker, place: str | None) -> AsyncIterator[Event]:
 
 
 async def _last(broker: Broker) -> str:
-    (reply,) = await broker.read([("XREVRANGE", broker.keys["events"], "+", "-", "COUNT", 1)])
+    (reply,) = await broker.send([("XREVRANGE", broker.keys["events"], "+", "-", "COUNT", 1)])
     return reply[0][0].decode() if reply else NO_EVENT
 
 
@@ -89,7 +89,7 @@ async def _read(broker: Broker, after: str, wait_ms: int) -> tuple[list[tuple[st
         ("XRANGE", events, after, after),
         ("XLEN", events),
     ]
-    reply, found, length = await broker.read(commands, blocks_s=wait_ms / 1000)
+    reply, found, length = await broker.send(commands, blocks_s=wait_ms / 1000)
     entries = [(key.decode(), pairs(fields)) for key, fields in (reply[0][1] if reply else [])]
     return entries, length < KEPT if after == NO_EVENT else bool(found)
 

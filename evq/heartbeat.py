@@ -82,7 +82,7 @@ class Heartbeat:
         finally:
             self.leases.close()
             with anyio.move_on_after(FAREWELL, shield=True), contextlib.suppress(QueueUnavailable):
-                await self._queue.broker.read([("ZREM", self._queue.broker.keys["workers"], self._worker)])
+                await self._queue.broker.send([("ZREM", self._queue.broker.keys["workers"], self._worker)])
 
     async def _keep_alive(self) -> None:
         while True:

@@ -66,7 +66,7 @@ class Hooks:
 
     async def _mark(self) -> None:
         """Make it known what hooks there are, for jobs that were enqueued by programs without them."""
-        await self._queue.broker.read([("SADD", self._queue.broker.keys["hooked_tasks"], *self._known)])
+        await self._queue.broker.send([("SADD", self._queue.broker.keys["hooked_tasks"], *self._known)])
 
     async def _start(self, group: TaskGroup) -> bool:
         """Start as many hooks as there is room for; tell whether there were any."""

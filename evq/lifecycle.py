@@ -45,6 +45,9 @@ class State(StrEnum):
 PENDING_STATES = (State.WAITING, State.DELAYED, State.PARKED)
 """Where a job can be taken out before it has run."""
 
+END_STATES = (State.COMPLETED, State.FAILED, State.CANCELLED)
+"""Where a job stays until it is forgotten."""
+
 _STATUS = {
     State.STAGED: JobStatus.PENDING,
     State.WAITING: JobStatus.PENDING,

@@ -180,7 +180,7 @@ async def read_buckets(broker: Broker, minutes: range) -> dict[int, Numbers]:
     """Read what was counted in each of *minutes*; what is no number is left out."""
     buckets: dict[int, Numbers] = {}
     for page in (minutes[i : i + PAGE] for i in range(0, len(minutes), PAGE)):
-        found = await broker.read([("HGETALL", broker.keys.of("metrics_of", str(minute))) for minute in page])
+        found = await broker.send([("HGETALL", broker.keys.of("metrics_of", str(minute))) for minute in page])
         for minute, flat in zip(page, found, strict=True):
             buckets[minute] = {k.decode(errors="replace"): int(n) for k, n in pairs(flat).items() if n.isdigit()}
     return buckets

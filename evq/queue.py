@@ -1,7 +1,7 @@
 """The producer's side: a queue, its tasks, and the jobs in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
 from weakref import WeakKeyDictionary
@@ -31,8 +31,6 @@ from evq.retry import RetryPolicy
 from evq.scripts import Argument
 from evq.settings import check_url, redis_url
 from evq.task import TIMEOUT, Handler, Isolation, Task
-
-BulkVerb = Callable[[Sequence[str]], Awaitable[list[Reply]]]
 
 
 class Queue(Control):
@@ -214,7 +212,7 @@ class Queue(Control):
     async def log(self, job_id: str) -> list[str]:
         """Return the last 1,000 lines that a job's handler logged with `ctx.log`."""
         check_name("id", job_id)
-        (lines,) = await self.broker.read([("LRANGE", self.broker.keys.of("log_of", job_id), 0, -1)])
+        (lines,) = await self.broker.send([("LRANGE", self.broker.keys.of("log_of", job_id), 0, -1)])
         return [line.decode() for line in lines]
 
     async def progress(self, job_id: str) -> JobProgress | None:
@@ -270,7 +268,7 @@ class Queue(Control):
 
     async def ping(self) -> None:
         """Raise `QueueUnavailable` if Redis cannot be reached."""
-        await self.broker.read([("PING",)])
+        await self.broker.send([("PING",)])
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ class Upkeep:
 
     async def _check_eviction(self) -> None:
         with contextlib.suppress(EvqError):
-            (memory,) = await self._queue.broker.read([("INFO", "memory")])
+            (memory,) = await self._queue.broker.send([("INFO", "memory")])
             if policy := re.search(rb"maxmemory_policy:(?!noeviction)(\S+)", memory):
                 log.warning(
                     "Redis may delete jobs when it is full: set its maxmemory-policy to noeviction",

@@ -7,7 +7,6 @@ import click
 
 from evq.broker import Reply
 from evq.cli.options import (
-    ENDS,
     FAILED,
     confirm,
     duration,
@@ -18,7 +17,7 @@ from evq.cli.options import (
     yes_option,
 )
 from evq.cli.output import Output
-from evq.lifecycle import PENDING_STATES, State
+from evq.lifecycle import END_STATES, PENDING_STATES, State
 from evq.queue import Queue
 from evq.scripts import Argument
 
@@ -90,7 +89,7 @@ async def remove(queue: Queue, out: Output, ids: tuple[str, ...]) -> int | None:
 
 
 @queue_command
-@click.argument("state", type=one_of(ENDS))
+@click.argument("state", type=one_of(END_STATES))
 @click.option("--older-than", type=duration, default="0s", help="Only those that ended so long ago: 90s, 15m, 2h, 7d.")
 @yes_option
 async def purge(queue: Queue, out: Output, state: str, older_than: float, yes: bool) -> None:

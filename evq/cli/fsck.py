@@ -15,7 +15,7 @@ import orjson
 from evq.broker import Broker, pairs
 from evq.connection import Command
 from evq.keys import KEYS
-from evq.lifecycle import PENDING_STATES, State
+from evq.lifecycle import END_STATES, PENDING_STATES, State
 
 PAGE = 250
 """Jobs that are read in one exchange."""
@@ -24,8 +24,7 @@ LOOKS = 3
 PAUSE = 0.1
 """From one look to the next, s."""
 
-ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
-SETS = ("waiting", "delayed", "active", *ENDS, "deadlines", "ended")
+SETS = ("waiting", "delayed", "active", *END_STATES, "deadlines", "ended")
 """Where a job can be, beside `parked`, of which there is one for each task, and the lists of those that are staged."""
 _TAILS = {tail: name for name, (tail, _) in KEYS.items()}
 
@@ -84,7 +83,7 @@ class _Look:
 
     async def _read(self, commands: Sequence[Command]) -> list[Any]:
         """Read keys; one that has the wrong type is as good as none."""
-        replies = iter(await self._broker.read([c for c in commands if c[1] not in self._unreadable]))
+        replies = iter(await self._broker.send([c for c in commands if c[1] not in self._unreadable]))
         return [None if command[1] in self._unreadable else next(replies) for command in commands]
 
     # Keys
@@ -92,7 +91,7 @@ class _Look:
     async def _find_keys(self) -> None:
         prefix = self._keys["job_of"].removesuffix(b"job:")
         async for page in self._broker.scan("SCAN", match=prefix + b"*"):
-            types = await self._broker.read([("TYPE", key) for key in page])
+            types = await self._broker.send([("TYPE", key) for key in page])
             for key, kind in zip(page, map(_text, types), strict=True):
                 tail = _text(key.removeprefix(prefix))
                 head, colon, suffix = tail.partition(":")
@@ -165,8 +164,8 @@ class _Look:
     def _check_job(self, job_id: str, record: Mapping[str, str], ttl: int, places: dict[str, float]) -> None:
         version, state, options = record.get("seq", ""), State(record["state"]), _options(record)
         # The sets of ended jobs forget later than records expire: this one may have been enqueued again.
-        old = {name for name in ENDS if name != state and places.get(name, 0) < float(record["created"])}
-        indexes, ended = places.keys() - {"deadlines", "ended"} - old, state in ENDS
+        old = {name for name in END_STATES if name != state and places.get(name, 0) < float(record["created"])}
+        indexes, ended = places.keys() - {"deadlines", "ended"} - old, state in END_STATES
         anew = f"delete {_text(self._keys.of('job_of', job_id))}, and enqueue it anew if it is still wanted"
         if indexes != {state} and not (ended and not indexes):
             self._suspect(job_id, f"its state is {state}, but it is in {_list(indexes) or 'no set'}: {anew}", version)

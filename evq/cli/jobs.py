@@ -8,11 +8,11 @@ import click
 import orjson
 
 from evq import census
-from evq.cli.options import ENDS, group_option, one_of, queue_command, task_option
+from evq.cli.options import group_option, one_of, queue_command, task_option
 from evq.cli.output import Cell, Output, facts, iso, local, table, word
 from evq.errors import UsageError
 from evq.job import Record
-from evq.lifecycle import State
+from evq.lifecycle import END_STATES, State
 from evq.queue import Queue
 
 PAGE: Final = 100
@@ -47,7 +47,7 @@ def _columns(state: State) -> dict[str, Callable[[Record], Cell]]:
     times: dict[State, tuple[str, Callable[[Record], int | None]]] = {
         State.DELAYED: ("due", lambda job: job.due_ms),
         State.ACTIVE: ("started", lambda job: job.started_ms),
-        **dict.fromkeys(ENDS, ("ended", lambda job: job.ended_ms)),
+        **dict.fromkeys(END_STATES, ("ended", lambda job: job.ended_ms)),
     }
     heading, time = times.get(state, ("created", lambda job: job.created_ms))
     return {
@@ -63,7 +63,7 @@ def _columns(state: State) -> dict[str, Callable[[Record], Cell]]:
 
 async def _pages(queue: Queue, state: State, places: list[str]) -> AsyncIterator[list[Record]]:
     """Read all jobs of some places, page by page."""
-    backwards = state in ENDS
+    backwards = state in END_STATES
     for of in places:
         for start in count_from(step=PAGE):
             ids = await census.page(queue.broker, state, of, -start - PAGE if backwards else start, PAGE)

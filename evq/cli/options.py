@@ -25,7 +25,6 @@ FAILED: Final = 1
 FOUND: Final = 3
 """Exit code: all went well, but there is something that should not be."""
 
-ENDS: Final = (State.COMPLETED, State.FAILED, State.CANCELLED)
 PATIENCE: Final = 3.0
 """How long Redis may take to answer for the first time, s."""
 
@@ -77,7 +76,7 @@ async def _reach(queue: Queue) -> None:
     where = hide_password(queue.url)
     try:
         async with asyncio.timeout(PATIENCE):
-            (known,) = await queue.broker.read([("EXISTS", *(keys[name] for name in KEYS if not name.endswith("_of")))])
+            (known,) = await queue.broker.send([("EXISTS", *(keys[name] for name in KEYS if not name.endswith("_of")))])
     except TimeoutError:
         raise QueueUnavailable(f"Redis at {where} has not answered within {PATIENCE:g} s: see that it runs") from None
     if not known:

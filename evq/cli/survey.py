@@ -78,8 +78,8 @@ async def survey(queue: Queue, since: timedelta) -> Survey:
     """Look at a queue: its figures since so long, and all else as it is now."""
     keys = queue.broker.keys
     names = (await census.groups(queue.broker))[:LOOKED_AT]
-    lengths = await queue.broker.read([("ZCARD", keys.of("waiting_of", name)) for name in names])
-    settings = await queue.broker.read(
+    lengths = await queue.broker.send([("ZCARD", keys.of("waiting_of", name)) for name in names])
+    settings = await queue.broker.send(
         [("HGETALL", keys["limits"]), *(("HGETALL", keys.of("group_of", name)) for name in names)]
     )
     limits, *groups = [_limits(flat) for flat in settings]

@@ -40,17 +40,17 @@ async def test_nothing_blocks_redis_for_more_than_5_ms_at_a_million_waiting_jobs
     async def watched(name: str, what: Callable[[], Awaitable[object]], rounds: int = ROUNDS) -> None:
         """Do something many times. Whatever is slow by itself is slow each time; the machine is so now and then."""
         for _ in range(rounds):
-            await broker.read([("SLOWLOG", "RESET")])
+            await broker.send([("SLOWLOG", "RESET")])
             await what()
-            (entries,) = await broker.read([("SLOWLOG", "GET", 1)])
+            (entries,) = await broker.send([("SLOWLOG", "GET", 1)])
             slow[name] = slow.get(name, 0) + bool(entries)
 
-    await broker.read([("CONFIG", "SET", "slowlog-log-slower-than", LIMIT_US)])
+    await broker.send([("CONFIG", "SET", "slowlog-log-slower-than", LIMIT_US)])
     for _ in range(WAITING // 100_000):
         await queue.enqueue_many(jobs(100_000))
     assert (await queue.counts())["waiting"] == WAITING
 
-    await broker.read([("ZADD", broker.keys["workers"], "inf", "one that lives")])
+    await broker.send([("ZADD", broker.keys["workers"], "inf", "one that lives")])
     leased: list[ReservedJob] = []
 
     async def take(count: int) -> None:

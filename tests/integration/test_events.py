@@ -258,7 +258,7 @@ async def test_after_an_outage_a_gap_is_told_of_though_nothing_happens(
                 assert await read(events, 1) == [(GAP,)]
 
             async def listens() -> bool:
-                (clients,) = await queue.broker.read([("INFO", "clients")])
+                (clients,) = await queue.broker.send([("INFO", "clients")])
                 return "blocked_clients:1" in clients.decode()
 
             group.start_soon(listen)
@@ -271,7 +271,7 @@ async def test_after_an_outage_a_gap_is_told_of_though_nothing_happens(
 
 async def _an_event(queue: Queue) -> str:
     """Let something happen; return the id of the event."""
-    (event_id,) = await queue.broker.read(
+    (event_id,) = await queue.broker.send(
         [("XADD", queue.broker.keys["events"], "*", "event", "enqueued", "jobs", "j")]
     )
     return str(event_id.decode())

@@ -244,7 +244,7 @@ async def test_with_a_short_lease_no_job_begins_before_the_heart_does(
 async def let_another_live(queue: Queue) -> None:
     """Let there be a heartbeat of another worker, since after a silence no job is taken back."""
     alive_until = await queue.broker.now() + 60_000
-    await queue.broker.read([("ZADD", queue.broker.keys["workers"], alive_until, "another")])
+    await queue.broker.send([("ZADD", queue.broker.keys["workers"], alive_until, "another")])
 
 
 async def test_a_heart_goes_on_when_all_processes_of_a_service_are_told_to_end(brief: Queue) -> None:

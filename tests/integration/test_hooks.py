@@ -82,11 +82,11 @@ async def test_a_job_that_was_replayed_before_its_hook_ran_has_none_and_is_kept(
     await queue.replay(job.id)
     await Hooks(queue)._run_hook(member.decode())
     assert told.ends == []
-    assert await queue.broker.read([("PTTL", queue.broker.keys.of("job_of", job.id))]) == [-1]
+    assert await queue.broker.send([("PTTL", queue.broker.keys.of("job_of", job.id))]) == [-1]
 
 
 async def known_hooks(queue: Queue) -> list[bytes]:
-    (hooks,) = await queue.broker.read([("SMEMBERS", queue.broker.keys["hooked_tasks"])])
+    (hooks,) = await queue.broker.send([("SMEMBERS", queue.broker.keys["hooked_tasks"])])
     return list(hooks)
 
 
@@ -111,11 +111,11 @@ async def test_hooks_that_a_full_redis_does_not_take_are_made_known_later(monkey
             @work.on_completed
             async def hook(job: Job) -> None: ...
 
-            await queue.broker.read([("CONFIG", "SET", "maxmemory", 1)])
+            await queue.broker.send([("CONFIG", "SET", "maxmemory", 1)])
             async with telling(queue):
                 await anyio.sleep(0.1)
                 assert not await known_hooks(queue)
-                await queue.broker.read([("CONFIG", "SET", "maxmemory", 0)])
+                await queue.broker.send([("CONFIG", "SET", "maxmemory", 0)])
                 await until(lambda: known_hooks(queue))
 
 

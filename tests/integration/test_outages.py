@@ -1,11 +1,13 @@
 """Redis goes away and comes back."""
 
+import asyncio
 import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -115,7 +117,7 @@ async def test_a_worker_that_slept_through_an_outage_looks_at_once_and_has_compl
             return "waiting for Redis" in caplog.text
 
         await until(sleeps)
-        await queue.broker.read([("DEL", queue.broker.keys["limits"])])  # a resume of which nobody is told
+        await queue.broker.send([("DEL", queue.broker.keys["limits"])])  # a resume of which nobody is told
         server.kill()
         await until(complained)
         await anyio.sleep(1.2)  # enough for another try
@@ -131,7 +133,7 @@ async def test_flushed_scripts_are_loaded_again(queue: Queue) -> None:
 
     async with working(queue):
         assert await (await work.enqueue(n=1)).result(5) == 1
-        await queue.broker.read([("SCRIPT", "FLUSH")])
+        await queue.broker.send([("SCRIPT", "FLUSH")])
         jobs = await queue.enqueue_many([work.job(n=n) for n in range(1001)])
         assert await jobs[-1].result(10) == 1000
 
@@ -153,7 +155,7 @@ async def test_a_redis_that_hangs_is_given_up(queue: Queue, server: Server, monk
 async def test_nobody_else_reads_the_reply_to_a_command_that_was_given_up(queue: Queue) -> None:
     with anyio.move_on_after(0.05):
         await queue.broker.next_told("nobody", 300)
-    assert await queue.broker.read([("ECHO", "mine")]) == [b"mine"]
+    assert await queue.broker.send([("ECHO", "mine")]) == [b"mine"]
 
 
 async def test_a_command_may_block_for_longer_than_replies_may_take(
@@ -172,11 +174,11 @@ async def test_a_redis_that_refuses_writes_is_waited_out(queue: Queue) -> None:
     read_only: list[tuple[str | int, ...]] = [("REPLICAOF", "127.0.0.1", 1)]
     async with working(queue):
         await (await work.enqueue()).result(5)
-        await queue.broker.read(read_only)
+        await queue.broker.send(read_only)
         with pytest.raises(QueueUnavailable, match="refuses"):
             await work.enqueue()
         await anyio.sleep(0.3)
-        await queue.broker.read([("REPLICAOF", "NO", "ONE")])
+        await queue.broker.send([("REPLICAOF", "NO", "ONE")])
         assert await (await work.enqueue()).result(10) == "done"
 
 
@@ -193,7 +195,7 @@ async def test_a_full_redis_takes_no_new_jobs_and_is_drained_with_progress_resul
         told.append(job.id)
 
     jobs = await queue.enqueue_many([work.job(n=n) for n in range(40)])
-    await queue.broker.read([("CONFIG", "SET", "maxmemory", 1)])
+    await queue.broker.send([("CONFIG", "SET", "maxmemory", 1)])
     with pytest.raises(QueueFull):
         await work.enqueue(n=40)
     async with working(queue, concurrency=4):
@@ -254,7 +256,7 @@ async def test_a_job_of_a_worker_that_died_is_run_by_another_within_its_lease_an
 
 async def test_those_who_wait_take_no_connection_from_the_others(queue: Queue) -> None:
     async def all_wait() -> bool:
-        (clients,) = await queue.broker.read([("INFO", "clients")])
+        (clients,) = await queue.broker.send([("INFO", "clients")])
         return f"blocked_clients:{CONNECTIONS}" in clients.decode()
 
     async with anyio.create_task_group() as group:
@@ -262,3 +264,16 @@ async def test_those_who_wait_take_no_connection_from_the_others(queue: Queue) -
             group.start_soon(queue.broker.next_told, f"waiter-{n}", 60_000)
         await until(all_wait)
         group.cancel_scope.cancel()
+
+
+async def test_an_event_loop_that_was_busy_is_not_taken_for_an_outage(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq.connection.TIMEOUT", 0.2)
+    monkeypatch.setattr("evq.connection.LATE", 0.2)
+    async with Queue("busy", redis=redis_url) as queue:
+        await queue.ping()
+        asking = asyncio.create_task(queue.counts())
+        await asyncio.sleep(0)
+        time.sleep(1)  # noqa: ASYNC251 - as a rude handler does
+        assert (await asking)["waiting"] == 0

@@ -148,7 +148,7 @@ async def test_those_who_wait_for_news_look_themselves_after_an_outage(server: S
 
 async def watched(queue: Queue, job: Job) -> bool:
     """Tell whether somebody waits for the end of a job."""
-    (count,) = await queue.broker.read([("SCARD", queue.broker.keys.of("waiters_of", job.id))])
+    (count,) = await queue.broker.send([("SCARD", queue.broker.keys.of("waiters_of", job.id))])
     return bool(count)
 
 
@@ -173,7 +173,7 @@ async def test_who_waits_looks_from_time_to_time_since_news_may_be_lost(
 
             async def lose_watches() -> None:
                 while True:
-                    await queue.broker.read([("DEL", queue.broker.keys.of("waiters_of", job.id))])
+                    await queue.broker.send([("DEL", queue.broker.keys.of("waiters_of", job.id))])
 
             losing.start_soon(lose_watches)
             await until_status(job, JobStatus.COMPLETED)
@@ -341,7 +341,7 @@ async def test_thousands_of_enqueues_at_once_share_a_few_connections(queue: Queu
 
     await asyncio.gather(*(work.enqueue(n=n) for n in range(3000)))
     assert (await queue.counts())["waiting"] == 3000
-    (clients,) = await queue.broker.read([("CLIENT", "LIST")])
+    (clients,) = await queue.broker.send([("CLIENT", "LIST")])
     assert clients.decode().count("\n") < 100
 
 

@@ -49,7 +49,7 @@ async def a_missed(queue: Queue, task: Task, name: str = "hourly", *, hours: int
 
 
 async def set_next(queue: Queue, name: str, instant: datetime) -> None:
-    await queue.broker.read([("ZADD", queue.broker.keys["schedules"], to_ms(instant), name)])
+    await queue.broker.send([("ZADD", queue.broker.keys["schedules"], to_ms(instant), name)])
 
 
 async def enqueued(queue: Queue) -> int:
@@ -198,7 +198,7 @@ async def test_a_schedule_that_cannot_be_read_is_reported_once_and_keeps_none_of
     (missed,) = await a_missed(queue, report)
     for name, spec in {"foreign": b"?", "newer": b'{"gap": "wait"}', "odd": b'{"cron": 5}'}.items():
         await set_next(queue, name, missed)
-        await queue.broker.read([("HSET", queue.broker.keys["schedule_specs"], name, spec)])
+        await queue.broker.send([("HSET", queue.broker.keys["schedule_specs"], name, spec)])
     upkeep = Upkeep(queue)
     with caplog.at_level(logging.ERROR, logger="evq.upkeep"):
         assert await upkeep.fire_due() > 1
@@ -212,10 +212,10 @@ async def test_a_schedule_that_was_mended_and_is_broken_again_is_reported_again(
 ) -> None:
     (missed,) = await a_missed(queue, report)
     spec_of = queue.broker.keys["schedule_specs"]
-    (good,) = await queue.broker.read([("HGET", spec_of, "hourly")])
+    (good,) = await queue.broker.send([("HGET", spec_of, "hourly")])
     upkeep = Upkeep(queue)
     for spec in (b"?", good, b"?"):
-        await queue.broker.read([("HSET", spec_of, "hourly", spec)])
+        await queue.broker.send([("HSET", spec_of, "hourly", spec)])
         await set_next(queue, "hourly", missed)
         await upkeep.fire_due()
     assert caplog.text.count("cannot fire") == 2

@@ -527,7 +527,7 @@ async def test_progress_after_a_lost_lease_raises(brief: Queue) -> None:
 async def steal(queue: Queue, ctx: Context) -> None:
     """Let the lease of a job run out, as if its worker had been cut off while another one lives."""
     keys = queue.broker.keys
-    await queue.broker.read([("ZADD", keys["workers"], "inf", "another"), ("ZADD", keys["active"], 1, ctx.job_id)])
+    await queue.broker.send([("ZADD", keys["workers"], "inf", "another"), ("ZADD", keys["active"], 1, ctx.job_id)])
     await queue.broker.maintain(10)
 
 
@@ -681,11 +681,11 @@ async def test_a_job_that_a_stopping_worker_still_gets_is_handed_back(queue: Que
         job = await work.enqueue()
 
         async def sleeps() -> bool:
-            (tokens,) = await queue.broker.read([("LLEN", queue.broker.keys["wake"])])
+            (tokens,) = await queue.broker.send([("LLEN", queue.broker.keys["wake"])])
             return worker._sleeper is not None and tokens == 0
 
         await until(sleeps)
-        await queue.broker.read([("DEL", queue.broker.keys["limits"])])  # a resume of which nobody is told
+        await queue.broker.send([("DEL", queue.broker.keys["limits"])])  # a resume of which nobody is told
     record = (await job.refresh()).record
     assert (record.state, record.failures) == (State.WAITING, 0)
     assert record.fence > 0

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from evq import DuplicateJob, QueueFull
 from evq.cli import fsck
 from evq.job import JobProgress
+from evq.lifecycle import END_STATES
 from evq.scripts import Argument
 from tests.lua.lua_bench import BEAT, ERROR, LEASE_MS, Bench
 from tests.model.choices import (
@@ -31,7 +32,7 @@ from tests.model.choices import (
     some_picks,
     workers,
 )
-from tests.model.model import ENDS, Model
+from tests.model.model import Model
 from tests.model.records import New
 from tests.model.views import expected, observe
 
@@ -346,7 +347,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @action(3, pick=picks)
     def replay_an_ended_one(self, pick: int) -> None:
-        if ended := [job.id for job in self.model.jobs.values() if job.state in ENDS[1:]]:
+        if ended := [job.id for job in self.model.jobs.values() if job.state in END_STATES[1:]]:
             job_id = ended[pick % len(ended)]
             assert self.words("replay", _each([job_id])) == self.model.replay([job_id])
 
@@ -357,7 +358,7 @@ class QueueMachine(RuleBasedStateMachine):
             words = self.words("remove", _each(ids))
         assert words == self.model.remove(ids)
 
-    @action(2, state=st.sampled_from(ENDS), age_ms=st.sampled_from([0, 1000]), full=rarely)
+    @action(2, state=st.sampled_from(END_STATES), age_ms=st.sampled_from([0, 1000]), full=rarely)
     def purge(self, state: str, age_ms: int, full: bool) -> None:
         with self.memory(full=full):
             found = self.call("purge", state=state, until_ms=self.model.now - age_ms, limit=2)

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evq.job import JobProgress, ReservedJob
-from evq.lifecycle import GONE, PENDING_STATES, TRANSITIONS, State
+from evq.lifecycle import END_STATES, GONE, PENDING_STATES, TRANSITIONS, State
 from tests.model.records import Job, Limits, New
 
-ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
 POISON_MS = 72 * 3_600_000
 HOUR_MS = 3_600_000
 WEEK_MS = 7 * 24 * HOUR_MS
@@ -32,7 +31,7 @@ class Model:
         self.staging: dict[str, int] = {}
         self.marked: dict[str, int] = {}
         self.batches: defaultdict[str, list[str]] = defaultdict(list)
-        self.index: dict[str, dict[str, int]] = {state: {} for state in ENDS}
+        self.index: dict[str, dict[str, int]] = {state: {} for state in END_STATES}
         self.deadlines: dict[str, int] = {}
         self.to_tell: dict[str, int] = {}
         self.hooks: set[str] = set()
@@ -139,7 +138,7 @@ class Model:
             if not new.dedup:
                 continue
             holder = self.jobs.get(self.dedup.get(new.dedup, ""))
-            if holder is not None and holder.state not in ENDS:
+            if holder is not None and holder.state not in END_STATES:
                 alien = new.mode != "existing" and holder.task != new.task
                 if holder.id != new.id and (new.mode == "reject" or alien):
                     return [("REFUSED", holder.id)]
@@ -152,7 +151,7 @@ class Model:
         if self._stands(new.id):
             return "EXISTS", new.id
         holder = self.jobs.get(self.dedup.get(new.dedup, "")) if new.dedup else None
-        if holder is not None and holder.state not in ENDS:
+        if holder is not None and holder.state not in END_STATES:
             if new.mode not in ("replace", "debounce") or holder.task != new.task:
                 return "DUPLICATE", holder.id
             if holder.state in PENDING_STATES:
@@ -556,7 +555,7 @@ class Model:
         if job.state in PENDING_STATES:
             self._end("cancel", job, State.CANCELLED)
             return "CANCELLED"
-        if job.state in ENDS:
+        if job.state in END_STATES:
             return "ENDED"
         if job.state == State.ACTIVE and not running:
             return "ACTIVE"
@@ -573,7 +572,7 @@ class Model:
             return "NOT_FOUND"
         if job.state == State.COMPLETED:
             return "COMPLETED"
-        if job.state not in ENDS:
+        if job.state not in END_STATES:
             return "NOT_ENDED"
         key = job.options.get("dedup")
         if key in self.dedup:
@@ -627,7 +626,7 @@ class Model:
 
     def watch(self, job_id: str, waiter: str) -> str:
         job = self.jobs.get(job_id)
-        if job is None or job.state in ENDS:
+        if job is None or job.state in END_STATES:
             return "ENDED" if job else "NOT_FOUND"
         job.watched = True
         self.waiters[job_id].add(waiter)
