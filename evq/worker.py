@@ -320,12 +320,15 @@ class Worker:
         self._stopping = True
         self._interrupt_all()
         tasks = [running.task for running in self._running.values() if running.task]
-        if self._sleeper is not None:
-            self._sleeper.cancel()
-            tasks.append(self._sleeper)
         with anyio.CancelScope(shield=True):
+            if self._sleeper is not None:  # jobs may be on their way to it
+                tasks.append(self._sleeper)
+                with contextlib.suppress(EvqError):
+                    await self.queue.broker.tell(self.id, "stop")
             if tasks:
                 await asyncio.wait(tasks, timeout=0 if self._given_up else PATIENCE)
+            if self._sleeper is not None:
+                self._sleeper.cancel()
             # What a handler does that was left behind is harmless: its job gets a new fence.
             self._unsettled += [(running.job, Snoozed()) for running in self._running.values()]
             with contextlib.suppress(QueueUnavailable):

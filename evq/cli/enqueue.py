@@ -43,6 +43,8 @@ async def enqueue(
 
     Its payload is made of KEY=VALUE, where a value that is JSON is taken as that and any other as a string.
     """
+    if queue.tasks and task not in queue.tasks:
+        raise click.BadParameter(f"{task!r}: the program has {', '.join(sorted(queue.tasks))}", param_hint="TASK")
     given = {name: value for name, value in options.items() if value is not None}
     (job,) = await queue.enqueue_many([queue.job(task, _payload(payload, pairs), **given)])
     if wait is None:

@@ -99,6 +99,8 @@ def test_a_queue_of_a_program_brings_its_tasks_and_settings(
 
     unfit = evq("enqueue", place, "send", "address=a")
     assert (unfit.code, "'to'" in unfit.err) == (1, True)
+    unknown = evq("enqueue", place, "sned", "to=a")
+    assert (unknown.code, "the program has send" in unknown.err) == (2, True)
     assert evq("enqueue", place, "send", "to=a").code == 0
     assert evq("jobs", place, "--redis", redis_url).code == 2
 

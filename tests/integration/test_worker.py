@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import threading
 import time
 from typing import Any
 
@@ -25,6 +26,7 @@ from evq import (
     UsageError,
     ValidationError,
     Worker,
+    blocking,
 )
 from evq.broker import BULK
 from evq.lifecycle import State
@@ -578,6 +580,27 @@ async def test_a_cancelled_worker_hands_its_jobs_back(queue: Queue) -> None:
         await begun.wait()
         group.cancel_scope.cancel()
     assert (await job.refresh()).record.state is State.WAITING
+
+
+async def test_a_cancelled_worker_hands_back_what_is_on_its_way_to_it(queue: Queue) -> None:
+    @queue.task
+    async def nap() -> None: ...
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(Worker(queue).run)
+        await until(queue.workers)
+        thread = threading.Thread(target=blocking(_enqueue_elsewhere), args=(queue,))
+        thread.start()
+        thread.join()
+        time.sleep(0.1)  # noqa: ASYNC251 - the job comes, and this loop has not looked yet
+        group.cancel_scope.cancel()
+    counts = await queue.counts()
+    assert (counts["active"], counts["waiting"]) == (0, 1)
+
+
+async def _enqueue_elsewhere(queue: Queue) -> None:
+    async with queue:
+        await queue.enqueue_many([queue.job("nap", {})])
 
 
 async def test_a_worker_ends_even_if_a_handler_will_not(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
