@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos docs constraints clean
+.PHONY: help setup demo test check format bench chaos slow docs constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -47,7 +47,10 @@ bench: setup ## Measure the compiled core against its twin, and the queue
 
 chaos: setup ## Break everything: each fault by name, then all at random  [SEED=n]
 	$(BIN)/python -m pytest -q -s tests/chaos -m "not slow" --deselect tests/chaos/test_storm.py
-	$(BIN)/python -m pytest -q -s -m slow
+	$(BIN)/python -m pytest -q -s -m slow tests/chaos tests/server tests/integration/test_topologies.py
+
+slow: setup ## Plant bugs for the model to find, and measure at a million jobs  [SEED=n]
+	$(BIN)/python -m pytest -q -s -m slow --ignore tests/chaos --ignore tests/server
 
 docs: setup ## Run every example in the documents
 	$(BIN)/python -m pytest tests/docs
