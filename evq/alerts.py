@@ -17,9 +17,9 @@ import orjson
 
 from evq.broker import Broker, pairs
 from evq.census import counts
+from evq.checks import check_name, check_number, check_seconds
 from evq.errors import UsageError
 from evq.ids import new_id
-from evq.job import check_name, check_number, check_seconds
 from evq.metrics import Figures, figures, minutes_since, read_buckets
 
 log = logging.getLogger("evq.alerts")

@@ -11,8 +11,9 @@ import orjson
 from evq import census
 from evq.alerts import Alert, AlertHook
 from evq.broker import PORTION, Broker, Reply, pairs
+from evq.checks import check_hook, check_kind, check_name, check_seconds, check_whole
 from evq.errors import UsageError
-from evq.job import Record, WorkerInfo, check_hook, check_kind, check_name, check_seconds, check_whole
+from evq.job import Record, WorkerInfo
 from evq.lifecycle import END_STATES, PENDING_STATES, State
 from evq.metrics import Metrics, read_metrics
 from evq.schedules import Fold, Gap, Misfire, Overlap, Schedule, from_ms, next_instant, overlap_options, to_ms

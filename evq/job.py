@@ -1,6 +1,5 @@
 """Values: a job's record, its progress, and what a worker holds of it."""
 
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -8,14 +7,13 @@ from typing import Any, Literal, Self, get_args
 
 import orjson
 
+from evq.checks import check_kind, check_name, check_seconds
 from evq.errors import PayloadError, UsageError
 from evq.ids import is_id, new_id
 from evq.lifecycle import JobStatus, State
 
 PRIORITY = 2048
 """The priority of a job unless told otherwise: the middle of 0 to 4095."""
-CENTURY = 3_155_760_000.0
-"""The longest time that anything takes, s."""
 PAYLOAD_LIMIT = 1 << 20
 """The largest payload, bytes of JSON; put larger things elsewhere and pass their address."""
 
@@ -90,13 +88,13 @@ class JobOptions:
     group: str | None = None
     """Groups take turns; see `Queue.limit`."""
     dedup_key: str | None = None
-    """Held by the job until it ends: of one key there is one job at a time."""
+    """Held by the job until it ends: of one key there is one pending job at a time."""
     dedup_ttl: float | None = None
     """The key is given up after so long, s, even if the job has not ended."""
     dedup: Dedup = "existing"
     """What a new job does if its key is held: `reject` raises `DuplicateJob`, `existing` gives the job that has it,
-    `replace` puts the new payload into that job, `debounce` also starts its delay anew. The latter two leave a running
-    job alone, and make a new one."""
+    `replace` puts the new payload into that job, `debounce` also starts its times anew. The latter two leave a running
+    job alone, and make a new one beside it; onto a job of another task they raise `DuplicateJob`."""
     expires: float | None = None
     """s from now: a job that has not started by then fails."""
     deadline: float | None = None
@@ -145,55 +143,12 @@ def _ms(seconds: float | None) -> int:
     return round((seconds or 0) * 1000)
 
 
-def check_kind(name: str, value: object, *kinds: type) -> None:
-    """Raise `UsageError` unless *value* is of one of *kinds*; it is not shown, since it may be long, or secret."""
-    if not isinstance(value, kinds):
-        raise UsageError(f"{name}: use {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}")
-
-
-def is_async(function: object) -> bool:
-    """Tell whether *function*, which may be an object that can be called, is written as `async def`."""
-    return callable(function) and any(map(inspect.iscoroutinefunction, (function, function.__call__)))
-
-
-def check_hook(name: str, hook: object) -> None:
-    """Raise `UsageError` unless *hook* can be awaited; a plain function would fail, and be run, again and again."""
-    if not is_async(hook):
-        raise UsageError(f"{name}: a hook is awaited: write it as `async def`")
-
-
-def check_number(name: str, value: object, *, least: float, what: str = "number") -> None:
-    """Raise `UsageError` unless *value* is a number of at least *least*, and at most the seconds of a century."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= CENTURY:
-        raise UsageError(f"{name}={value!r}: use a {what} from {least:g} to {CENTURY:g}")
-
-
-def check_seconds(name: str, value: float | None, *, least: float = 0, optional: bool = False) -> None:
-    """Raise `UsageError` unless *value* is a time in s of at least *least*, and at most a century."""
-    if value is not None or not optional:
-        check_number(name, value, least=least, what="number of seconds")
-
-
-def check_whole(name: str, value: int, *, least: int) -> None:
-    """Raise `UsageError` unless *value* is a whole number of at least *least*."""
-    if type(value) is not int or value < least:
-        raise UsageError(f"{name}={value!r}: use a whole number from {least}")
-
-
 def known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return *options* if all are `JobOptions`; raise `UsageError` by name if not."""
     known = [field.name for field in fields(JobOptions)]
     if unknown := set(options).difference(known):
         raise UsageError(f"there is no job option {unknown.pop()!r}: use {', '.join(known)}")
     return options
-
-
-def check_name(name: str, value: str | None, *, optional: bool = False) -> None:
-    """Raise `UsageError` unless *value* can be a name of the kind *name*."""
-    if optional and value is None:
-        return
-    if not isinstance(value, str) or not 1 <= len(value) <= 200 or not value.isprintable():
-        raise UsageError(f"{name}={value!r}: use 1 to 200 printable characters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

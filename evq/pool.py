@@ -18,8 +18,8 @@ import anyio
 from anyio.abc import Process, TaskGroup, TaskStatus
 
 from evq.broker import pairs
+from evq.checks import check_kind, check_seconds, check_whole
 from evq.errors import QueueUnavailable, UsageError
-from evq.job import check_kind, check_seconds, check_whole
 from evq.place import load_queue
 from evq.queue import Queue
 from evq.settings import worker_count

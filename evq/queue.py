@@ -9,21 +9,11 @@ from weakref import WeakKeyDictionary
 from evq.alerts import DEFAULT_RULES, AlertHook, AlertRule
 from evq.broker import Broker, Reply
 from evq.census import page, position
+from evq.checks import check_kind, check_name, check_seconds, check_whole
 from evq.control import Control, listed
 from evq.errors import JobCancelled, JobFailed, UsageError
 from evq.events import Event, read_events
-from evq.job import (
-    JobError,
-    JobOptions,
-    JobProgress,
-    NewJob,
-    Record,
-    check_kind,
-    check_name,
-    check_seconds,
-    check_whole,
-    known_options,
-)
+from evq.job import JobError, JobOptions, JobProgress, NewJob, Record, known_options
 from evq.keys import QueueKeys
 from evq.lifecycle import JobStatus, State
 from evq.results import Results

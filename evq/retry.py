@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evq.checks import check_kind, check_number, check_seconds, check_whole
 from evq.errors import NetworkError, QueueFull, QueueUnavailable, Retry, TaskError, TemporaryError, UsageError
-from evq.job import check_kind, check_number, check_seconds, check_whole
 
 NETWORK_DELAY = 5.0
 """The base delay after a `NetworkError`, s."""

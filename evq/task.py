@@ -6,9 +6,10 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from evq.checks import check_hook, check_kind, check_name, check_seconds, is_async
 from evq.context import Context, SyncContext
 from evq.errors import PayloadError, UsageError
-from evq.job import JobOptions, NewJob, check_hook, check_kind, check_name, check_seconds, is_async, known_options
+from evq.job import JobOptions, NewJob, known_options
 from evq.retry import RetryPolicy
 
 if TYPE_CHECKING:

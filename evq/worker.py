@@ -19,6 +19,7 @@ import anyio
 
 from evq.broker import PORTION, Call, Reply, Reserved
 from evq.census import overdue
+from evq.checks import check_kind, check_seconds, check_whole
 from evq.context import Context, SyncContext
 from evq.errors import (
     AttemptTimeout,
@@ -35,7 +36,7 @@ from evq.executor import Outcome, Snoozed
 from evq.heartbeat import Heartbeat
 from evq.hooks import Hooks
 from evq.isolation import check_isolation, isolates, run_attempt
-from evq.job import JobProgress, ReservedJob, check_kind, check_seconds, check_whole
+from evq.job import JobProgress, ReservedJob
 from evq.queue import Queue
 from evq.settle import settle_calls
 from evq.task import Task
