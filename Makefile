@@ -30,7 +30,7 @@ demo: setup ## Import a sample of 2,000 participants, live, and show the page
 	@$(BIN)/evq demo
 
 test: setup ## Run all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 check: setup ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .

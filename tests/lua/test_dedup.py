@@ -82,6 +82,15 @@ async def test_debounce_starts_the_times_of_a_job_anew(lua: Bench) -> None:
     assert (await lua.reserve()).id == job_id
 
 
+async def test_a_debounced_job_that_has_started_before_does_not_expire(lua: Bench) -> None:
+    job = await lua.start(dedup_key="k")
+    await lua.backoff(job)
+    await lua.add(dedup_key="k", dedup="debounce", delay=1, expires=1.5)
+    assert lua.scores("deadlines") == {}
+    lua.later(2000)
+    assert (await lua.reserve()).id == job.id
+
+
 async def test_debounce_to_an_earlier_moment_wakes_a_sleeper(lua: Bench) -> None:
     await lua.enqueue(dedup_key="k", delay=60)
     lua.redis.delete(lua.key("wake"))

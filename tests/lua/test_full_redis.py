@@ -113,3 +113,13 @@ async def test_hooks_run_and_failed_jobs_are_replayed(full: Bench) -> None:
     await full.ack_ended(job.id, full.seq(job.id))
     assert full.members("ended") == []
     assert await full.replay(job.id) is Reply.OK
+
+
+async def test_a_purge_finds_room_behind_jobs_whose_hooks_have_not_run(full: Bench) -> None:
+    owed = await full.start(hooks=["completed"])
+    await full.ack(owed)
+    full.later(1)
+    await full.ack(await full.start("parse"))
+    fill(full)
+    assert await full.broker.run("purge", state="completed", until_ms=full.now, limit=10) == [2, 1]
+    assert full.members("completed") == [owed.id]

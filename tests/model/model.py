@@ -168,7 +168,8 @@ class Model:
         if new.mode == "debounce":
             self._go("enqueue", job, State.DELAYED)
             job.due = max(new.at, self.now + new.delay)
-            self._decide(job, {"group": job.group, "dedup": new.dedup, **self._moments(new)})
+            moments = self._moments(new) | ({"expires": 0} if job.fence else {})
+            self._decide(job, {"group": job.group, "dedup": new.dedup, **moments})
 
     def _moments(self, new: New) -> dict[str, int]:
         return {name: ms and self.now + ms for name, ms in (("expires", new.expires), ("deadline", new.deadline))}

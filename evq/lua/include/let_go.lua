@@ -7,10 +7,10 @@
 local function let_go(index, ids, state, time)
   local count = 0
   for _, id in ipairs(ids) do
+    redis.call("ZREM", index, id) -- a removal first, so that a full Redis can be purged
     if redis.call("ZSCORE", ended, id) then
       redis.call("ZADD", index, time, id)
     else
-      redis.call("ZREM", index, id)
       forget(id, state)
       count = count + 1
     end

@@ -12,6 +12,7 @@ local function update_job(id, job, payload, options, time)
   if options.dedup_mode == "debounce" then
     local kept, due = keep_options(options, time)
     kept.group = job.options.group
+    kept.expires = job.fence == 0 and kept.expires or nil -- else it has started before
     withdraw(id, job)
     redis.call("ZREM", deadlines, id)
     redis.call("HSET", job_of .. id, "due", due, "state", "delayed", "options", cjson.encode(kept))
