@@ -359,8 +359,8 @@ class Model:
 
     def next_due(self) -> int | None:
         moments = [job.due or 0 for job in self.jobs_in(State.DELAYED)]
-        held = self._held_until()
-        moments += [job.lease if job.lease > self.now else held for job in self.jobs_in(State.ACTIVE)]
+        if first := min((job.lease for job in self.jobs_in(State.ACTIVE)), default=None):
+            moments.append(first if first > self.now else self._held_until())
         moments += [*self.deadlines.values(), *self.throttled.values()]
         return max(0, min(moments) - self.now) if moments else None
 
