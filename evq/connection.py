@@ -7,6 +7,7 @@ looked for again from the next seed.
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -158,7 +159,10 @@ class Connection:
         what = str(reply)
         if isinstance(reply, OutOfMemoryError) or "OOM command not allowed" in what:  # 6.2 wraps it in another
             return QueueFull("Redis has reached its maxmemory and takes no new jobs: let workers drain it, or raise it")
-        if isinstance(reply, NoPermissionError) or "The user executing the script can't" in what:
+        # Within a script: Redis, then Valkey.
+        if isinstance(reply, NoPermissionError) or re.search(
+            "user executing the script can't|ACL failure in script", what
+        ):
             what += ": give its user the rule in docs/how-to/redis.md"
         return QueueUnavailable(f"Redis at {hide_password(self._url)} refuses to work: {type(reply).__name__}: {what}")
 

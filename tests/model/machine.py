@@ -122,7 +122,7 @@ class QueueMachine(RuleBasedStateMachine):
     def describe(self, description: dict[str, Any]) -> New:
         """Give a description an id; few may have a deadline, so that one call can end all that fall due."""
         number = len(self.news) + 1
-        crowded = len(self.model.deadlines) + sum(bool(new.expires or new.deadline) for new in self.news[-3:]) >= 8
+        crowded = len(self.model.deadlines) + sum(bool(new.expires or new.deadline) for new in self.news[-3:]) >= 5
         moments = {"expires": 0, "deadline": 0} if crowded else {}
         front = {"front": True} if number % 7 == 0 and not description["delay"] else {}
         at = {"at": self.model.now + 500} if number % 5 == 0 and not front else {}
