@@ -39,6 +39,9 @@ CONNECTIONS: Final = 32
 HOPS: Final = 5
 """How many nodes in a row may point at another one before that counts as an outage."""
 
+_SCRIPT_MAY_NOT = re.compile("The user executing the script can't|ACL failure in script")
+"""What Redis says, and what Valkey does."""
+
 Command = Sequence[str | bytes | int | float]
 
 
@@ -159,10 +162,7 @@ class Connection:
         what = str(reply)
         if isinstance(reply, OutOfMemoryError) or "OOM command not allowed" in what:  # 6.2 wraps it in another
             return QueueFull("Redis has reached its maxmemory and takes no new jobs: let workers drain it, or raise it")
-        # Within a script: Redis, then Valkey.
-        if isinstance(reply, NoPermissionError) or re.search(
-            "user executing the script can't|ACL failure in script", what
-        ):
+        if isinstance(reply, NoPermissionError) or _SCRIPT_MAY_NOT.search(what):
             what += ": give its user the rule in docs/how-to/redis.md"
         return QueueUnavailable(f"Redis at {hide_password(self._url)} refuses to work: {type(reply).__name__}: {what}")
 
