@@ -163,10 +163,11 @@ def test_a_second_signal_ends_at_once_and_says_so(
 ) -> None:
     pool = start("--processes", processes)
     job_id = enqueue(queue, "nap", seconds=60)
-    until(lambda: status(queue, job_id) == "processing")
+    until(lambda: status(queue, job_id) == "processing" and workers(queue) == int(processes))
     pids = [child.pid for child in children(pool.pid)]
     pool.send_signal(told)
     until(lambda: workers(queue) == 1)  # the idle one has drained
+    time.sleep(0.2)  # until the first signal has been heard: two at a time are one
     assert pool.poll() is None
     pool.send_signal(told)
     _, errors = pool.communicate(timeout=5)
