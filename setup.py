@@ -26,7 +26,7 @@ class LoudBuild(build_ext):
             raise
 
 
-extensions = cythonize([Extension("evq_ext._core", ["evq_ext/_core.pyx"], extra_compile_args=["-O3"])])
+extensions = cythonize([Extension("evq_ext._rows", ["evq_ext/_rows.pyx"], extra_compile_args=["-O3"])])
 for extension in extensions:
     extension.optional = True  # cythonize does not pass it on
 

@@ -15,10 +15,21 @@ from typing import TYPE_CHECKING, Final, Literal
 from evq_ext._records import read_records, sniff_delimiter
 from evq_ext._rules import with_mark, without_mark
 from evq_ext.headers import FIELDS, find_header, kind_of, recognise
-from evq_ext.types import Batch, Column, ColumnData, Duplicate, DuplicatePolicy, Kind, NumberBy, Reject, RowError
+from evq_ext.types import (
+    Batch,
+    Column,
+    ColumnData,
+    Duplicate,
+    DuplicatePolicy,
+    Finding,
+    Kind,
+    NumberBy,
+    Reject,
+    Warned,
+)
 
 if TYPE_CHECKING:
-    from evq_ext._core import RowParser
+    from evq_ext._rows import RowParser
 
     IMPLEMENTATION: Literal["compiled", "reference"]
 
@@ -30,11 +41,12 @@ __all__ = (
     "ColumnData",
     "Duplicate",
     "DuplicatePolicy",
+    "Finding",
     "Kind",
     "NumberBy",
     "Reject",
-    "RowError",
     "RowParser",
+    "Warned",
     "find_header",
     "kind_of",
     "read_records",
@@ -52,7 +64,7 @@ def _choose() -> tuple[str, type]:
         raise ImportError(f"EVQ_EXT_IMPLEMENTATION is {_FORCED!r}; set it to 'compiled' or 'reference', or unset it.")
     if _FORCED != "reference":
         try:
-            from evq_ext._core import RowParser  # noqa: PLC0415  only one of the two is loaded
+            from evq_ext._rows import RowParser  # noqa: PLC0415  only one of the two is loaded
         except ImportError:
             if _FORCED:
                 raise

@@ -1,4 +1,4 @@
-"""Parse participants in plain Python: the specification of `_core.pyx`, and its stand-in where no compiler is.
+"""Parse participants in plain Python: the specification of `_rows.pyx`, and its stand-in where no compiler is.
 
 What a record is says `_records`; what a row must be says `_rules`; this module numbers the rows and finds duplicates.
 """
@@ -7,8 +7,8 @@ import struct
 from collections.abc import Sequence
 
 from evq_ext._records import Record, RecordReader
-from evq_ext._rules import Rules, Verdict, check_call, duplicate_error
-from evq_ext.types import Batch, Column, ColumnData, Duplicate, DuplicatePolicy, NumberBy, Reject
+from evq_ext._rules import Rules, Verdict, check_call, duplicate_of
+from evq_ext.types import Batch, Column, ColumnData, Duplicate, DuplicatePolicy, NumberBy, Reject, Warned
 
 
 class RowParser:
@@ -37,9 +37,8 @@ class RowParser:
         )
         self._reader = RecordReader(delimiter)
         self._identity = self._rules.kept.index(self._rules.identity)
-        self._seen: dict[str, int] = {}  # e-mail of an accepted row: its ordinal (policy "update") or row number
+        self._seen: dict[str, int] = {}  # e-mail of an accepted row: its number
         self._read = 0  # records, of any kind
-        self._accepted = 0
         self._records = 0
         self._finished = False
 
@@ -82,27 +81,27 @@ class RowParser:
         if verdict.errors:
             draft.rejects.append(Reject(row, verdict.raw, verdict.errors))
         elif self._is_accepted(row, verdict, draft):
-            self._accepted += 1
             draft.rows.append(row)
             for column, value in zip(draft.columns, verdict.values, strict=True):
                 column.append(value.encode())
+            if verdict.warnings:
+                draft.warned.append(Warned(row, verdict.warnings))
 
     def _is_accepted(self, row: int, verdict: Verdict, draft: "_Draft") -> bool:
         """Apply the duplicate policy; remember the row if it is accepted."""
         email = verdict.values[self._identity]
-        first = self._seen.get(email)
-        policy = self._rules.duplicates
-        if first is not None and policy == "skip":
-            draft.duplicates.append(Duplicate(row, first))
-            return False
-        if first is not None and policy == "error":
-            raw = verdict.raw[self._rules.columns.index(self._rules.identity)]
-            error = duplicate_error(self._rules.identity, raw, first)
-            draft.rejects.append(Reject(row, verdict.raw, (error,)))
-            return False
-        if first is not None:
-            draft.superseded.append(first)
-        self._seen[email] = self._accepted if policy == "update" else row
+        twin = self._seen.get(email)
+        if twin is not None:
+            match self._rules.duplicates:
+                case "skip":
+                    draft.duplicates.append(Duplicate(row, twin))
+                    return False
+                case "error":
+                    draft.rejects.append(Reject(row, verdict.raw, (duplicate_of(self._rules, verdict.raw, twin),)))
+                    return False
+                case "update":
+                    draft.duplicates.append(Duplicate(twin, row))
+        self._seen[email] = row
         return True
 
 
@@ -113,8 +112,8 @@ class _Draft:
         self.rows: list[int] = []
         self.columns: list[list[bytes]] = [[] for _ in range(width)]
         self.rejects: list[Reject] = []
+        self.warned: list[Warned] = []
         self.duplicates: list[Duplicate] = []
-        self.superseded: list[int] = []
 
     def batch(self, rules: Rules, consumed: int) -> Batch:
         names = [column.name for column in rules.kept]
@@ -123,8 +122,8 @@ class _Draft:
             rows=_pack(self.rows),
             columns=dict(zip(names, map(_column_data, self.columns), strict=True)),
             rejects=tuple(self.rejects),
+            warned=tuple(self.warned),
             duplicates=tuple(self.duplicates),
-            superseded=tuple(self.superseded),
             consumed=consumed,
         )
 

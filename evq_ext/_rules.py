@@ -8,14 +8,14 @@ from typing import Final, NamedTuple, get_args
 
 from evq_ext import _tables, authority
 from evq_ext._records import ROW_TOO_LONG
-from evq_ext.types import Column, DuplicatePolicy, Kind, NumberBy, RowError
+from evq_ext.types import Column, DuplicatePolicy, Finding, Kind, NumberBy
 
 _RUN_OF_SPACES: Final = re.compile(" +")
 _MARKED_AS_TEXT: Final = tuple(_tables.TEXT_MARK + start for start in _tables.FORMULA_STARTS)
 
 
 class _CellError(Exception):
-    """One cell is wrong: the code and parameters of its RowError."""
+    """One cell is wrong: the code and parameters of its Finding."""
 
     def __init__(self, code: str, **params: int | str) -> None:
         super().__init__(code)
@@ -28,7 +28,8 @@ class Verdict(NamedTuple):
 
     raw: tuple[str, ...]
     values: tuple[str, ...]
-    errors: tuple[RowError, ...]
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,25 +75,27 @@ class Rules:
         raw = tuple(cell.decode(errors="replace") for cell in cells)
         if fault:
             limit: dict[str, int | str] = {"limit": _tables.RECORD_MAX_BYTES} if fault == ROW_TOO_LONG else {}
-            return Verdict(raw, (), (RowError("", "", fault, limit),))
+            return Verdict(raw, (), (Finding("", -1, "", fault, limit),))
         if all(_is_blank(text) for text in raw):
             return None
         width = len(self.columns)
-        errors: list[RowError] = []
+        errors: list[Finding] = []
         if not all(_is_blank(text) for text in raw[width:]):
-            errors.append(RowError("", "", "too_many_cells", {"cells": len(raw), "columns": width}))
+            errors.append(Finding("", -1, "", "too_many_cells", {"cells": len(raw), "columns": width}))
         values: list[str] = []
-        for index in range(max(width, len(raw))):
-            column = self.columns[index] if index < width else None
-            text = raw[index] if index < len(raw) else ""
-            if "\ufffd" in text and not _is_utf8(cells[index]):
-                errors.append(RowError(column.name if column else "", text, "bad_bytes", {}))
+        for place in range(max(width, len(raw))):
+            column = self.columns[place] if place < width else None
+            text = raw[place] if place < len(raw) else ""
+            if "\ufffd" in text and not _is_utf8(cells[place]):
+                errors.append(Finding(column.name if column else "", place, text, "bad_bytes", {}))
             elif column:
                 try:
-                    values.append(_check_cell(column.kind, text, self.region))
+                    value = _check_cell(column.kind, text, self.region)
                 except _CellError as error:
-                    errors.append(RowError(column.name, text, error.code, error.params))
-        return Verdict(raw, () if errors else tuple(values), tuple(errors))
+                    errors.append(Finding(column.name, place, text, error.code, error.params))
+                else:
+                    values.append(value)
+        return Verdict(raw, (), tuple(errors)) if errors else Verdict(raw, tuple(values), ())
 
 
 def check_call(size: int, *, finished: bool) -> None:
@@ -103,9 +106,10 @@ def check_call(size: int, *, finished: bool) -> None:
         raise ValueError(f"{size} bytes are too many for one call; feed at most {_tables.FEED_MAX_BYTES} at a time.")
 
 
-def duplicate_error(column: Column, raw: str, first_row: int) -> RowError:
-    """Return the error of a row whose e-mail, in `column`, an earlier row has."""
-    return RowError(column.name, raw, "duplicate_in_file", {"first_row": first_row})
+def duplicate_of(rules: Rules, raw: tuple[str, ...], first_row: int) -> Finding:
+    """Return the error of a row whose e-mail an earlier row has."""
+    place = rules.columns.index(rules.identity)
+    return Finding(rules.identity.name, place, raw[place], "duplicate_in_file", {"first_row": first_row})
 
 
 def with_mark(cell: str) -> str:

@@ -57,14 +57,25 @@ CLEANING: Final[dict[int, str | None]] = {**dict.fromkeys(_INVISIBLE), **dict.fr
 PLAIN_RANGES: Final = (
     (0x21, 0x7E),
     (0xA1, 0xAC),
-    (0xAE, 0x2FF),
+    (0xAE, 0x2FF),  # Latin
+    (0x3A3, 0x482),  # Greek and Cyrillic
+    (0x1E00, 0x1EF9),  # Vietnamese
+    (0x2010, 0x2027),  # dashes and quotation marks
+    (0x2030, 0x205E),
+    (0x20A0, 0x20BF),  # currencies
+    (0x2100, 0x2125),  # letter-like symbols
+    (0x212C, 0x2189),
+    (0x2190, 0x2328),  # arrows and operators
+    (0x2460, 0x26FF),  # circled letters, boxes, shapes
     (0x3001, 0x3029),  # CJK punctuation
     (0x3041, 0x3096),  # kana
     (0x30A0, 0x30FF),
     (0x3131, 0x3163),  # Hangul letters
+    (0x31F0, 0x321E),
+    (0x3220, 0x4DBF),  # symbols such as that of a company, CJK units, rare ideographs
     (0x4E00, 0x9FFF),  # CJK ideographs
     (0xAC00, 0xD7A3),  # Hangul syllables
-    (0xFF01, 0xFF5E),  # full-width forms
+    (0xFF01, 0xFF9F),  # full-width forms, half-width kana
 )
 
 # --- E-mail: the addresses on which email-validator's verdict is certain ----------------------------------------------

@@ -1,5 +1,6 @@
 """The values that go in and out of the core; both implementations share them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,10 +16,14 @@ class Column(NamedTuple):
     kind: Kind
 
 
-class RowError(NamedTuple):
-    """Say what is wrong with one cell (`value` is the raw one), or with the whole row (`column` is empty)."""
+class Finding(NamedTuple):
+    """Say what was found in one cell (`value` is the raw one), or in the whole row (`column` is empty, `place` -1).
+
+    `place` counts the row's cells from 0. An error has the row refused, a warning does not.
+    """
 
     column: str
+    place: int
     value: str
     code: str
     params: dict[str, int | str]
@@ -29,14 +34,21 @@ class Reject(NamedTuple):
 
     row: int
     cells: tuple[str, ...]
-    errors: tuple[RowError, ...]
+    errors: tuple[Finding, ...]
+
+
+class Warned(NamedTuple):
+    """Name a row that is accepted, and what should be looked at in it."""
+
+    row: int
+    warnings: tuple[Finding, ...]
 
 
 class Duplicate(NamedTuple):
-    """Name a row that was skipped because the accepted row `first_row` has its e-mail."""
+    """Name a row that is left out because the row `kept` has its e-mail and counts instead."""
 
     row: int
-    first_row: int
+    kept: int
 
 
 class ColumnData(NamedTuple):
@@ -56,7 +68,7 @@ class Batch:
     count: int  # accepted rows in this batch
     rows: bytes  # their row numbers: `count` little-endian uint32
     columns: dict[str, ColumnData]  # one for each column that is not ignored, in upload order
-    rejects: tuple[Reject, ...]  # in row order
-    duplicates: tuple[Duplicate, ...]  # policy "skip": in row order
-    superseded: tuple[int, ...]  # policy "update": 0-based ordinals, over all accepted rows of the file, now replaced
+    rejects: Sequence[Reject]  # in row order; each is judged in full when it is looked at
+    warned: Sequence[Warned]  # likewise
+    duplicates: Sequence[Duplicate]  # of the policies "skip" and "update", in the order in which they were met
     consumed: int  # bytes of input read so far, in all batches; a record that is not complete yet is not counted

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from evq_ext import Batch, Column, Duplicate, Reject, RowParser
+from evq_ext import Batch, Column, Duplicate, Reject, RowParser, Warned
 from evq_ext._reference import RowParser as ReferenceParser
 
 NAME_AND_EMAIL = (Column("name", "name"), Column("email", "email"))
@@ -23,7 +23,7 @@ class Reading:
     columns: dict[str, list[str]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
-    superseded: list[int] = field(default_factory=list)
+    warned: list[Warned] = field(default_factory=list)
     consumed: int = 0
     records: int = 0
 
@@ -36,7 +36,7 @@ class Reading:
             self.columns.setdefault(name, []).extend(values)
         self.rejects += batch.rejects
         self.duplicates += batch.duplicates
-        self.superseded += batch.superseded
+        self.warned += batch.warned
         self.consumed = batch.consumed
 
     @property
@@ -89,7 +89,7 @@ def compiled_parser() -> type[RowParser]:
     """Return the compiled parser; skip where the reference is forced, as there may be no compiler."""
     if os.environ.get("EVQ_EXT_IMPLEMENTATION") == "reference":
         pytest.skip("the reference is forced: this installation may have no compiled core")
-    from evq_ext._core import RowParser as CompiledParser  # noqa: PLC0415  where it exists
+    from evq_ext._rows import RowParser as CompiledParser  # noqa: PLC0415  where it exists
 
     return CompiledParser
 

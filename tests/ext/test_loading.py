@@ -12,7 +12,7 @@ WITHOUT_CORE = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name == "evq_ext._core":
+        if name == "evq_ext._rows":
             raise ImportError("not built")
 sys.meta_path.insert(0, Refuse())
 """
@@ -28,9 +28,9 @@ def run(code: str, forced: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def test_the_compiled_core_is_what_is_loaded(compiled: type[evq_ext.RowParser]) -> None:
-    assert compiled.__module__ == "evq_ext._core"
+    assert compiled.__module__ == "evq_ext._rows"
     done = run(REPORT)
-    assert (done.stdout, done.stderr) == ("compiled evq_ext._core\n", "")
+    assert (done.stdout, done.stderr) == ("compiled evq_ext._rows\n", "")
 
 
 def test_without_the_compiled_core_the_reference_serves_and_says_so() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evq_ext import Column, Reject, RowError
+from evq_ext import Column, Finding, Reject
 from evq_ext._rules import clean
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_the_raw_cell_is_reported_not_the_cleaned_one(read: Read) -> None:
         Reject(
             1,
             ("a", "  b@ "),
-            (RowError("email", "  b@ ", "email_invalid", {"reason": "There must be something after the @-sign."}),),
+            (Finding("email", 1, "  b@ ", "email_invalid", {"reason": "There must be something after the @-sign."}),),
         )
     ]
 
@@ -142,7 +142,7 @@ def test_overlong_surrogate_and_cut_sequences_are_not_utf8(read: Read, bad: byte
 
 def test_bad_bytes_reject_the_row_even_in_an_ignored_column(read: Read) -> None:
     reading = read(b"a,a@x.kr,,\xff,", ALL_KINDS)
-    assert reading.rejects[0].errors == (RowError("", "\ufffd", "bad_bytes", {}),)
+    assert reading.rejects[0].errors == (Finding("", 3, "\ufffd", "bad_bytes", {}),)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_phone_number_becomes_e164(read: Read, raw: str, value: str) -> None:
 @pytest.mark.parametrize("raw", ["010-123-456", "1.01E+10", "없음", "+82 10 5999 1234", "0" * 300])
 def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> None:
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).rejects[0].errors == (
-        RowError("phone", raw, "phone_invalid", {"region": "KR"}),
+        Finding("phone", 2, raw, "phone_invalid", {"region": "KR"}),
     )
 
 
@@ -225,26 +225,25 @@ def test_a_duplicate_is_skipped_and_names_the_first_row(read: Read) -> None:
     assert reading.records == 4
 
 
-def test_on_update_the_later_row_supersedes_the_ordinal_of_the_earlier_one(read: Read) -> None:
+def test_on_update_the_later_row_counts_and_the_earlier_one_is_the_duplicate(read: Read) -> None:
     data = "x,bad\na,a@x.kr\nb,b@x.kr\nc,a@x.kr\nd,a@x.kr"
     for cuts in ([], [30]):
         reading = read(data, duplicates="update", cuts=cuts)
         assert reading.rows == [2, 3, 4, 5]
-        assert reading.superseded == [0, 2]
-        assert reading.duplicates == []
+        assert reading.duplicates == [(2, 4), (4, 5)]
 
 
 def test_on_error_a_duplicate_is_rejected_with_the_first_row(read: Read) -> None:
     reading = read("a,a@x.kr\nb, A@x.kr", duplicates="error")
     assert reading.rejects == [
-        Reject(2, ("b", " A@x.kr"), (RowError("email", " A@x.kr", "duplicate_in_file", {"first_row": 1}),))
+        Reject(2, ("b", " A@x.kr"), (Finding("email", 1, " A@x.kr", "duplicate_in_file", {"first_row": 1}),))
     ]
 
 
 @pytest.mark.parametrize("duplicates", ["skip", "update", "error"])
 def test_a_rejected_row_is_never_the_first_of_a_duplicate(read: Read, duplicates: str) -> None:
     reading = read(",a@x.kr\nb,a@x.kr", duplicates=duplicates)
-    assert (reading.rows, reading.duplicates, reading.superseded) == ([2], [], [])
+    assert (reading.rows, reading.duplicates) == ([2], [])
 
 
 def test_many_emails_are_told_apart(read: Read) -> None:

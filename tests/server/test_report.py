@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-from evq_ext import Batch, Column, Reject, RowError, RowParser
+from evq_ext import Batch, Column, Finding, Reject, RowParser
 from evq_server.files.messages import FIELD_NAMES, TEXTS, describe
 from evq_server.files.report import RejectLog, read_rejects, write_errors_csv
 from evq_server.files.source import Source, prepare
@@ -13,9 +13,9 @@ from evq_server.schemas import Language
 
 FORMULA_STARTS = list("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full width is meant
 HEADER = ("이름", "이메일")
-BAD_EMAIL = RowError("email", "nowhere", "email_invalid", {"reason": "It must have an @-sign."})
-NO_NAME = RowError("name", "", "name_missing", {})
-TOO_MANY = RowError("", "", "too_many_cells", {"cells": 3, "columns": 2})
+BAD_EMAIL = Finding("email", 1, "nowhere", "email_invalid", {"reason": "It must have an @-sign."})
+NO_NAME = Finding("name", 0, "", "name_missing", {})
+TOO_MANY = Finding("", -1, "", "too_many_cells", {"cells": 3, "columns": 2})
 
 REJECTS = [
     Reject(2, ("", "nowhere"), (NO_NAME, BAD_EMAIL)),
@@ -87,7 +87,7 @@ def test_the_report_begins_with_a_byte_order_mark_and_leaves_no_part(tmp_path: P
 @pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_a_cell_that_could_be_a_formula_is_text(tmp_path: Path, start: str) -> None:
     cell = f"{start}HYPERLINK(A1)"
-    error = RowError(cell, "", "text_too_long", {})
+    error = Finding(cell, 0, "", "text_too_long", {})
     path = tmp_path / "errors.csv"
     write_errors_csv(path, (cell,), [Reject(2, (cell, f"a{cell}"), (error,))], language="en")
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -125,7 +125,7 @@ def test_a_corrected_report_gives_the_values_of_an_upload_that_was_right_at_once
 
     _, at_once = _uploaded(tmp_path / "right.csv", [header, *right])
     assert at_once.count == len(right)
-    assert (batch.columns, batch.rejects) == (at_once.columns, ())
+    assert (batch.columns, list(batch.rejects)) == (at_once.columns, [])
 
 
 def test_a_report_that_is_uploaded_again_gives_way_to_the_next_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def _packed(numbers: Sequence[int]) -> bytes:
     return b"".join(number.to_bytes(4, "little") for number in numbers)
 
 
-def _batch(rows: Sequence[tuple[str, ...]], *, first_row: int = 1, superseded: tuple[int, ...] = ()) -> Batch:
+def _batch(rows: Sequence[tuple[str, ...]], *, first_row: int = 1) -> Batch:
     columns = {}
     for place, name in enumerate(NAMES):
         values = [row[place].encode() for row in rows]
@@ -27,8 +27,8 @@ def _batch(rows: Sequence[tuple[str, ...]], *, first_row: int = 1, superseded: t
         rows=_packed(range(first_row, first_row + len(rows))),
         columns=columns,
         rejects=(),
+        warned=(),
         duplicates=(),
-        superseded=superseded,
         consumed=0,
     )
 
@@ -44,8 +44,10 @@ def path(tmp_path: Path) -> Path:
     with SpoolWriter(path, NAMES) as spool:
         spool.append(_batch(_people(0, 4), first_row=2))
         spool.append(_batch([]))
-        spool.append(_batch(_people(4, 9), first_row=102, superseded=(3, 0)))
-        spool.append(_batch(_people(9, 10), first_row=200, superseded=(7,)))
+        spool.append(_batch(_people(4, 9), first_row=102))
+        spool.supersede([5, 2])
+        spool.append(_batch(_people(9, 10), first_row=200))
+        spool.supersede([105])
     return path
 
 
@@ -65,8 +67,8 @@ def test_reading_from_any_row_gives_all_rows_from_it_on(path: Path, start: int, 
 
 
 def test_a_chunk_names_the_superseded_rows_in_it(path: Path) -> None:
-    assert [sorted(chunk.superseded) for chunk in _read(path, 0, 100)] == [[0, 3], [7], []]
-    assert [sorted(chunk.superseded) for chunk in _read(path, 1, 2)] == [[], [3], [], [7], [], []]
+    assert [sorted(chunk.superseded) for chunk in _read(path, 0, 100)] == [[2, 5], [105], []]
+    assert [sorted(chunk.superseded) for chunk in _read(path, 1, 2)] == [[], [5], [], [105], [], []]
 
 
 def test_count_and_columns_are_known_before_reading(path: Path) -> None:
@@ -133,11 +135,15 @@ def test_text_comes_back_as_it_went_in(
 def test_what_the_core_accepts_is_what_the_spool_gives_back(tmp_path: Path) -> None:
     parser = RowParser(COLUMNS, skip_records=1, duplicates="update")
     with SpoolWriter(tmp_path / "spool", NAMES) as spool:
-        spool.append(parser.feed("name,email,note\n김민수,Minsu@example.org,첫째\n,bad,\n".encode()))
-        spool.append(parser.feed("이서연,seoyeon@example.org,둘째\n김민수,minsu@example.org,셋째\n".encode()))
-        spool.append(parser.finish())
+        for batch in (
+            parser.feed("name,email,note\n김민수,Minsu@example.org,첫째\n,bad,\n".encode()),
+            parser.feed("이서연,seoyeon@example.org,둘째\n김민수,minsu@example.org,셋째\n".encode()),
+            parser.finish(),
+        ):
+            spool.append(batch)
+            spool.supersede(duplicate.row for duplicate in batch.duplicates)
     (chunk, *rest) = _read(tmp_path / "spool", 0, 100)
     rows = [row for part in (chunk, *rest) for row in part.rows]
     assert rows == [2, 4, 5]
     assert chunk.columns["email"][0] == "minsu@example.org"
-    assert chunk.superseded == {0}
+    assert chunk.superseded == {2}

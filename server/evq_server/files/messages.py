@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from evq_ext import RowError
+from evq_ext import Finding
 from evq_server.schemas import Language
 
 TEXTS: Final[dict[str, dict[Language, str]]] = {
@@ -76,7 +76,7 @@ FIELD_NAMES: Final[dict[str, dict[Language, str]]] = {
 }
 
 
-def describe(error: RowError, language: Language) -> str:
+def describe(error: Finding, language: Language) -> str:
     """Say what is wrong, for the organiser: the column's name, if it concerns one, and the code's text."""
     text = TEXTS[error.code][language].format_map(error.params)
     if not error.column:

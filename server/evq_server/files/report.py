@@ -11,7 +11,7 @@ from typing import Self
 
 import orjson
 
-from evq_ext import Reject, RowError, with_mark
+from evq_ext import Finding, Reject, with_mark
 from evq_server.files.columns import ERROR_COLUMN, ROW_COLUMN
 from evq_server.files.messages import describe
 from evq_server.files.whole import whole_file
@@ -54,7 +54,7 @@ def read_rejects(path: Path) -> Iterator[Reject]:
     with path.open("rb") as file:
         for line in file:
             row, cells, errors = orjson.loads(line)
-            yield Reject(row, tuple(cells), tuple(RowError(*error) for error in errors))
+            yield Reject(row, tuple(cells), tuple(Finding(*error) for error in errors))
 
 
 def write_errors_csv(path: Path, header: Sequence[str], rejects: Iterable[Reject], *, language: Language) -> None:

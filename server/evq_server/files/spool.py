@@ -5,9 +5,10 @@ A file is a head and then frames. All numbers are little-endian, uint32 unless s
     head     magic, place of the last frame (uint64), count of rows, CRC-32 of these
     frame    count of what is in it, length of its body in bytes, CRC-32 of the body, CRC-32 of these three, body
 
-The first frame's body is the column names (a JSON array); the last one's the superseded ordinals, ascending. Each frame
-between them is one batch of the core: its row numbers, and then for every column count + 1 offsets and the UTF-8 text
-that they cut. An *ordinal* is the place of a row among the accepted ones, from 0. Nobody holds more than one frame.
+The first frame's body is the column names (a JSON array); the last one's the numbers of the superseded rows, ascending.
+Each frame between them is one batch of the core: its row numbers, and then for every column count + 1 offsets and the
+UTF-8 text that they cut. An *ordinal* is the place of a row among the accepted ones, from 0. Nobody holds more than one
+frame.
 """
 
 import os
@@ -15,7 +16,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,7 +47,7 @@ class SpoolCorrupt(TemporaryError):  # noqa: N818 - the state is the name
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Consecutive rows: the first one's ordinal, their row numbers, their columns, the superseded ordinals in them."""
+    """Consecutive rows: the first one's ordinal, their row numbers, their columns, and which of them are superseded."""
 
     first: int
     rows: list[int]
@@ -68,11 +69,14 @@ class SpoolWriter:
 
     def append(self, batch: Batch) -> None:
         """Add the accepted rows of one batch, whose columns must be the spool's."""
-        self._superseded.extend(batch.superseded)
         if batch.count:
             columns = (part for name in self._columns for part in batch.columns[name])
             self._write_frame(batch.count, b"".join((batch.rows, *columns)))
             self.count += batch.count
+
+    def supersede(self, rows: Iterable[int]) -> None:
+        """Mark rows that were appended as replaced by later ones."""
+        self._superseded.extend(rows)
 
     def close(self) -> None:
         """Complete the file and put it in its place."""
@@ -144,10 +148,11 @@ class SpoolReader:
             ends = _unpacked(body[offsets + 4 * part.start : offsets + 4 * (part.stop + 1)])
             columns[name] = [body[text + low : text + high].decode() for low, high in pairwise(ends)]
             offsets = text + _unpacked(body[text - 4 : text])[0]
-        low, high = (bisect_left(self._superseded, first + edge) for edge in (part.start, part.stop))
+        rows = _unpacked(body[4 * part.start : 4 * part.stop])
+        low, high = (bisect_left(self._superseded, edge) for edge in (rows[0], rows[-1] + 1))
         return Chunk(
             first=first + part.start,
-            rows=_unpacked(body[4 * part.start : 4 * part.stop]),
+            rows=rows,
             columns=columns,
             superseded=frozenset(self._superseded[low:high]),
         )

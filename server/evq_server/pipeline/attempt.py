@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from evq import SyncContext, ValidationError
-from evq_ext import Reject, RowError
+from evq_ext import Finding, Reject
 from evq_server.clock import now_ms
 from evq_server.files.report import read_rejects, write_errors_csv
 from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader
@@ -211,7 +211,8 @@ class Attempt:
             for rejection in self._rejections(chunk):
                 place = places[rejection.row]
                 cells = tuple(chunk.columns[field][place] if field else "" for field in fields)
-                error = RowError(rejection.column, rejection.value, rejection.code, rejection.params)
+                column = fields.index(rejection.column)
+                error = Finding(rejection.column, column, rejection.value, rejection.code, rejection.params)
                 yield Reject(rejection.row, cells, (error,))
 
     def _rejections(self, chunk: Chunk) -> Sequence[Rejection]:
@@ -292,7 +293,7 @@ def _rows(chunk: Chunk) -> list[Row]:
     names = columns.pop("name", None) or _full_names(columns, blank)
     rows = []
     for i, number in enumerate(chunk.rows):
-        if chunk.first + i not in chunk.superseded:
+        if number not in chunk.superseded:
             attributes = {name: values[i] for name, values in columns.items() if values[i]}
             rows.append(Row(row=number, email=emails[i], name=names[i], phone=phones[i] or None, attributes=attributes))
     return rows

@@ -93,8 +93,10 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         def keep(batch: Batch) -> None:
             nonlocal repeated
             spool.append(batch)
+            if payload.options.duplicates == "update":
+                spool.supersede(duplicate.row for duplicate in batch.duplicates)
             rejects.append(batch.rejects)
-            repeated += len(batch.duplicates) + len(batch.superseded)
+            repeated += len(batch.duplicates)
             on_progress(batch.consumed / source.size)
 
         while data := file.read(READ_SIZE):

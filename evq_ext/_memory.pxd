@@ -1,0 +1,38 @@
+"""Growing arrays, and bytes looked at many at a time."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+
+cdef enum:
+    PADDING = 64    # bytes behind a text that may be read, or written, without meaning
+
+
+cdef extern from "_simd.h" nogil:
+    uint64_t evq_marks(const uint8_t* text, uint8_t delimiter)
+    uint32_t evq_odd(const uint8_t* text)
+    void evq_copy16(uint8_t* to, const uint8_t* source)
+    int evq_lowest(uint64_t bits)
+
+
+cdef struct Vector:         # a growing array
+    uint8_t* data
+    size_t length           # bytes in use
+    size_t capacity         # bytes
+
+
+cdef inline bint reserve(Vector* vector, size_t more) noexcept nogil:
+    """Make room for `more` bytes and the padding; return False if there is no memory."""
+    cdef size_t needed = vector.length + more + PADDING
+    cdef size_t capacity
+    cdef void* moved
+    if needed <= vector.capacity:
+        return True
+    capacity = max(vector.capacity, <size_t>4096)
+    while capacity < needed:
+        capacity *= 2
+    moved = realloc(vector.data, capacity)
+    if moved == NULL:
+        return False
+    vector.data = <uint8_t*>moved
+    vector.capacity = capacity
+    return True

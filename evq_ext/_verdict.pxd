@@ -1,0 +1,6 @@
+"""What a kernel says of a value."""
+
+cdef enum Verdict:
+    TAKEN       # it is clean, and what the rules would make of it
+    REFUSED     # the rules would refuse it
+    UNSURE      # only the rules can tell
