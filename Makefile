@@ -60,4 +60,4 @@ constraints: setup ## Pin what is installed now
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what was built and installed; data folders stay
-	rm -rf $(VENV) build dist *.egg-info evq_ext/*.so evq_ext/_rows.c
+	rm -rf $(VENV) build dist *.egg-info evq_ext/*.so evq_ext/*.c

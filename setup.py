@@ -1,4 +1,4 @@
-"""Build the one compiled module; `pyproject.toml` holds everything else."""
+"""Build the compiled modules; `pyproject.toml` holds everything else."""
 
 import sys
 
@@ -26,7 +26,7 @@ class LoudBuild(build_ext):
             raise
 
 
-extensions = cythonize([Extension("evq_ext._rows", ["evq_ext/_rows.pyx"], extra_compile_args=["-O3"])])
+extensions = cythonize([Extension("evq_ext.*", ["evq_ext/*.pyx"], extra_compile_args=["-O3"])])
 for extension in extensions:
     extension.optional = True  # cythonize does not pass it on
 

@@ -1,17 +1,14 @@
 """Turn the bytes of a participants file into clean columns and precise errors.
 
-    parser = RowParser([Column("name", "name"), Column("email", "email"), None], skip_records=1)
-    batch = parser.feed(chunk)          # any number of times
-    batch = parser.finish()
-
-The parser is compiled. Where it could not be built its plain-Python twin serves, with a warning;
-`EVQ_EXT_IMPLEMENTATION=compiled` or `=reference` forces one.
+parser = RowParser([Column("name", "name"), Column("email", "email"), None], skip_records=1)
+batch = parser.feed(chunk)          # any number of times
+batch = parser.finish()
+names = strings(batch.columns["name"])
 """
 
-import os
-import warnings
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
+from evq_ext._implementation import IMPLEMENTATION
 from evq_ext._records import read_records, sniff_delimiter
 from evq_ext._rules import with_mark, without_mark
 from evq_ext.headers import FIELDS, find_header, kind_of, recognise
@@ -28,10 +25,11 @@ from evq_ext.types import (
     Warned,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or IMPLEMENTATION == "compiled":
     from evq_ext._rows import RowParser
-
-    IMPLEMENTATION: Literal["compiled", "reference"]
+    from evq_ext._strings import strings
+else:
+    from evq_ext._reference import RowParser, strings
 
 __all__ = (
     "FIELDS",
@@ -52,34 +50,7 @@ __all__ = (
     "read_records",
     "recognise",
     "sniff_delimiter",
+    "strings",
     "with_mark",
     "without_mark",
 )
-
-_FORCED: Final = os.environ.get("EVQ_EXT_IMPLEMENTATION", "")
-
-
-def _choose() -> tuple[str, type]:
-    if _FORCED not in {"", "compiled", "reference"}:
-        raise ImportError(f"EVQ_EXT_IMPLEMENTATION is {_FORCED!r}; set it to 'compiled' or 'reference', or unset it.")
-    if _FORCED != "reference":
-        try:
-            from evq_ext._rows import RowParser  # noqa: PLC0415  only one of the two is loaded
-        except ImportError:
-            if _FORCED:
-                raise
-            warnings.warn(
-                "The compiled core of evq_ext is missing; its plain-Python twin serves, many times slower. "
-                "Install a C compiler and the headers of Python, and install evq again.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        else:
-            return "compiled", RowParser
-    from evq_ext import _reference  # noqa: PLC0415
-
-    return "reference", _reference.RowParser
-
-
-if not TYPE_CHECKING:
-    IMPLEMENTATION, RowParser = _choose()

@@ -5,6 +5,7 @@ What a record is says `_records`; what a row must be says `_rules`; this module 
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 
 from evq_ext._records import Record, RecordReader
 from evq_ext._rules import Rules, Verdict, check_call, duplicate_of
@@ -137,3 +138,15 @@ def _column_data(values: list[bytes]) -> ColumnData:
 
 def _pack(numbers: list[int]) -> bytes:
     return struct.pack(f"<{len(numbers)}I", *numbers)
+
+
+def strings(column: ColumnData) -> list[str]:
+    """Return the values of a column as a list of str.
+
+    Raises ValueError if the offsets do not cut the data, UnicodeDecodeError if a value is not UTF-8.
+    """
+    count, rest = divmod(len(column.offsets), 4)
+    offsets = [] if rest else list(struct.unpack(f"<{count}I", column.offsets))
+    if not offsets or offsets != sorted(offsets) or offsets[-1] > len(column.data):
+        raise ValueError("The offsets of the column do not cut its data; they must ascend, and end with it.")
+    return [column.data[start:end].decode() for start, end in pairwise(offsets)]

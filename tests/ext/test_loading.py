@@ -7,16 +7,16 @@ from pathlib import Path
 
 import evq_ext
 
-# A finder that refuses the compiled module, as where it was never built.
+# A finder that refuses a compiled module, as where it was never built.
 WITHOUT_CORE = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name == "evq_ext._rows":
+        if name == "evq_ext._strings":
             raise ImportError("not built")
 sys.meta_path.insert(0, Refuse())
 """
-REPORT = "import evq_ext; print(evq_ext.IMPLEMENTATION, evq_ext.RowParser.__module__)"
+REPORT = "import evq_ext as e; print(e.IMPLEMENTATION, e.RowParser.__module__, e.strings.__module__)"
 
 
 def run(code: str, forced: str = "") -> subprocess.CompletedProcess[str]:
@@ -30,19 +30,19 @@ def run(code: str, forced: str = "") -> subprocess.CompletedProcess[str]:
 def test_the_compiled_core_is_what_is_loaded(compiled: type[evq_ext.RowParser]) -> None:
     assert compiled.__module__ == "evq_ext._rows"
     done = run(REPORT)
-    assert (done.stdout, done.stderr) == ("compiled evq_ext._rows\n", "")
+    assert (done.stdout, done.stderr) == ("compiled evq_ext._rows evq_ext._strings\n", "")
 
 
 def test_without_the_compiled_core_the_reference_serves_and_says_so() -> None:
     done = run(WITHOUT_CORE + REPORT)
-    assert done.stdout == "reference evq_ext._reference\n"
+    assert done.stdout == "reference evq_ext._reference evq_ext._reference\n"
     assert "RuntimeWarning: The compiled core of evq_ext is missing" in done.stderr
     assert "Install a C compiler" in done.stderr
 
 
 def test_a_forced_reference_is_silent() -> None:
     done = run(REPORT, forced="reference")
-    assert (done.stdout, done.stderr) == ("reference evq_ext._reference\n", "")
+    assert (done.stdout, done.stderr) == ("reference evq_ext._reference evq_ext._reference\n", "")
 
 
 def test_a_forced_compiled_core_that_is_missing_is_an_error() -> None:

@@ -1,0 +1,3 @@
+from evq_ext.types import ColumnData
+
+def strings(column: ColumnData) -> list[str]: ...
