@@ -11,9 +11,10 @@ from evq_ext._phone cimport Plan, judge_phone
 from evq_ext._text cimport Chars, clean
 from evq_ext._verdict cimport REFUSED, TAKEN, UNSURE, Verdict
 from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp, memcpy
 
 cdef enum Kind:
-    IGNORED, NAME, EMAIL, PHONE, TEXT
+    IGNORED, NAME, EMAIL, PHONE, TEXT, CHOICE
 
 cdef enum Fault:
     SOUND, UNCLOSED_QUOTE, ROW_TOO_LONG
@@ -35,6 +36,15 @@ cdef struct Row:
     uint8_t fault           # a Fault
     bint warned
 
+cdef struct Spelling:       # of a choice; as long as the choice itself
+    const uint8_t* text
+    const uint8_t* choice
+    size_t length
+
+cdef struct Spellings:
+    Spelling* items
+    size_t count
+
 cdef struct Output:         # one kept column: value i is text[offsets[i]:offsets[i + 1]]
     Vector text
     Vector offsets          # uint32
@@ -48,6 +58,7 @@ cdef struct Reader:
     bint number_by_line
     size_t width            # columns of the upload
     uint8_t* kinds          # a Kind for each column of the upload
+    Spellings* spellings    # of the choices, for each column of the upload
     size_t kept             # those not ignored
     size_t* places          # of the output of each column of the upload
     Output* outputs         # one for each column kept, and a last one for what is not
@@ -320,6 +331,20 @@ cdef inline Verdict judge_cell(Reader* reader, size_t column, size_t start, size
         )
     elif kind == PHONE and length > 0:
         verdict = judge_phone(reader.plan, value, &length, &reader.row.warned) if reader.plan != NULL else UNSURE
+    elif kind == CHOICE and length > 0:
+        verdict = find_choice(&reader.spellings[column], value, length)
     if kind != IGNORED:
         output.text.length += length
     return verdict
+
+
+cdef inline Verdict find_choice(const Spellings* spellings, uint8_t* value, size_t length) noexcept nogil:
+    """Spell the value as the choice that it is."""
+    cdef size_t index
+    cdef const Spelling* spelling
+    for index in range(spellings.count):
+        spelling = &spellings.items[index]
+        if spelling.length == length and memcmp(spelling.text, value, length) == 0:
+            memcpy(value, spelling.choice, length)
+            return TAKEN
+    return UNSURE

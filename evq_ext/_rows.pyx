@@ -9,7 +9,7 @@ rows that were refused: no error is worded in two places.
 import os
 import sys
 
-from evq_ext import _later, _records, _tables, authority
+from evq_ext import _later, _records, _rules, _tables, authority
 from evq_ext._rules import Rules, check_call
 from evq_ext.types import Batch, ColumnData, Duplicate
 
@@ -20,8 +20,8 @@ from evq_ext._marks cimport begin_walk
 from evq_ext._memory cimport PADDING, Vector, reserve
 from evq_ext._phone cimport Plan
 from evq_ext._reader cimport (
-    EMAIL, IGNORED, NAME, NO_MEMORY, PHONE, ROW_TOO_LONG, SOUND, TEXT, TO_BE_JUDGED, UNCLOSED_QUOTE,
-    Found, Limits, Output, Reader, Row, count_rows, keep_cells, read_all,
+    CHOICE, EMAIL, IGNORED, NAME, NO_MEMORY, PHONE, ROW_TOO_LONG, SOUND, TEXT, TO_BE_JUDGED, UNCLOSED_QUOTE,
+    Found, Limits, Output, Reader, Row, Spelling, Spellings, count_rows, keep_cells, read_all,
 )
 from evq_ext._text cimport DROPPED, PLAIN, SPACE, Chars
 from libc.stdint cimport uint8_t, uint32_t
@@ -34,7 +34,7 @@ if sys.byteorder != "little":
 cdef Chars CHARS
 cdef Limits LIMITS
 cdef Plan PLAN
-cdef dict KINDS = {"name": NAME, "email": EMAIL, "phone": PHONE, "text": TEXT}
+cdef dict KINDS = {"name": NAME, "email": EMAIL, "phone": PHONE, "text": TEXT, "choice": CHOICE}
 cdef dict FAULTS = {SOUND: "", UNCLOSED_QUOTE: _records.UNCLOSED_QUOTE, ROW_TOO_LONG: _records.ROW_TOO_LONG}
 
 
@@ -67,6 +67,7 @@ cdef class RowParser:
     cdef Table table
     cdef Vector input
     cdef object rules
+    cdef list spelt                 # the bytes that the reader's spellings point into
     cdef size_t identity            # which of the kept columns it is
     cdef size_t consumed, seen
     cdef bint at_start, busy, finished
@@ -77,6 +78,7 @@ cdef class RowParser:
         self.rules = Rules(columns=tuple(columns), delimiter=delimiter, skip_records=skip_records,
                            number_by=number_by, region=region, duplicates=duplicates)
         self.identity = self.rules.kept.index(self.rules.identity)
+        self.spelt = []
         self.at_start = True
         self.reader.limits = LIMITS
         self.reader.chars = &CHARS
@@ -91,12 +93,15 @@ cdef class RowParser:
         self.reader.kinds = <uint8_t*>calloc(self.reader.width, 1)
         self.reader.places = <size_t*>calloc(self.reader.width, sizeof(size_t))
         self.reader.outputs = <Output*>calloc(self.reader.kept + 1, sizeof(Output))
-        if self.reader.kinds == NULL or self.reader.places == NULL or self.reader.outputs == NULL:
+        self.reader.spellings = <Spellings*>calloc(self.reader.width, sizeof(Spellings))
+        if self.reader.spellings == NULL or self.reader.kinds == NULL or self.reader.places == NULL or self.reader.outputs == NULL:
             raise MemoryError
         for index, column in enumerate(self.rules.columns):
             self.reader.kinds[<size_t>index] = KINDS[column.kind] if column is not None else IGNORED
             self.reader.places[<size_t>index] = place if column is not None else self.reader.kept
             place += column is not None
+            if column is not None:
+                self.take_spellings(&self.reader.spellings[<size_t>index], column.choices)
         key = os.urandom(16)
         memcpy(self.table.key, PyBytes_AS_STRING(key), 16)
 
@@ -106,12 +111,31 @@ cdef class RowParser:
             free(self.reader.outputs[index].text.data)
             free(self.reader.outputs[index].offsets.data)
         free(self.reader.outputs)
+        for index in range(self.reader.width if self.reader.spellings != NULL else 0):
+            free(self.reader.spellings[index].items)
+        free(self.reader.spellings)
         free(self.reader.places)
         free(self.reader.kinds)
         free(self.reader.rows.data)
         free(self.reader.refused.data)
         free(self.table.slots)
         free(self.input.data)
+
+    cdef int take_spellings(self, Spellings* spellings, tuple choices) except -1:
+        """Let the kernels know the usual spellings; the rules know the others."""
+        cdef Spelling* spelling
+        pairs = [(spelt.encode(), choice.encode()) for spelt, choice in _rules.spellings(choices)]
+        self.spelt.append(pairs)
+        spellings.items = <Spelling*>calloc(len(pairs), sizeof(Spelling))
+        if spellings.items == NULL and pairs:
+            raise MemoryError
+        for text, choice in pairs:
+            spelling = &spellings.items[spellings.count]
+            spelling.text = <uint8_t*>PyBytes_AS_STRING(text)
+            spelling.choice = <uint8_t*>PyBytes_AS_STRING(choice)
+            spelling.length = len(<bytes>text)
+            spellings.count += 1
+        return 0
 
     @property
     def records(self):

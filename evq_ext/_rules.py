@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, get_args
 
@@ -50,6 +50,7 @@ class Rules:
             raise ValueError(f"columns: two columns are called the same among {names}; give each its own name.")
         for column in self.kept:
             _check_choice(f"the kind of column {column.name!r}", column.kind, get_args(Kind))
+            _check_choices(column)
         if not any(column.kind == "email" for column in self.kept):
             raise ValueError("columns: none is of kind 'email', which tells the participants apart; add one.")
         _check_choice("delimiter", self.delimiter, _tables.DELIMITERS)
@@ -90,7 +91,7 @@ class Rules:
                 errors.append(Finding(column.name if column else "", place, text, "bad_bytes", {}))
             elif column:
                 try:
-                    value = _check_cell(column.kind, text, self.region)
+                    value = _check_cell(column, text, self.region)
                 except _CellError as error:
                     errors.append(Finding(column.name, place, text, error.code, error.params))
                 else:
@@ -134,12 +135,12 @@ def clean(text: str) -> str:
     return _RUN_OF_SPACES.sub(" ", composed).strip(" ")
 
 
-def _check_cell(kind: Kind, raw: str, region: str) -> str:
+def _check_cell(column: Column, raw: str, region: str) -> str:
     """Return the value of a cell; raise _CellError if it has none."""
     cell = without_mark(raw)
     _check_length("cell_too_long", cell, _tables.CELL_MAX_CHARS)
     text = clean(cell)
-    match kind:
+    match column.kind:
         case "name":
             return _check_name(text)
         case "email":
@@ -148,6 +149,8 @@ def _check_cell(kind: Kind, raw: str, region: str) -> str:
             return _check_phone(text, region)
         case "text":
             return _check_length("text_too_long", text, _tables.TEXT_MAX_CHARS)
+        case "choice":
+            return _find_choice(text, column.choices)
 
 
 def _check_name(text: str) -> str:
@@ -172,10 +175,40 @@ def _check_phone(text: str, region: str) -> str:
         raise _CellError("phone_invalid", region=region) from error
 
 
+def _find_choice(text: str, choices: Sequence[str]) -> str:
+    """Return the choice as it is spelt among `choices`, whatever the case of `text`."""
+    if not text:
+        return ""
+    for choice in choices:
+        if choice.casefold() == text.casefold():
+            return choice
+    raise _CellError("not_a_choice", choices=", ".join(choices))
+
+
+def spellings(choices: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the usual spellings of each choice, those as long as itself in UTF-8, and the choice that each means."""
+    for choice in choices:
+        for spelt in {choice, choice.lower(), choice.upper(), choice.title()}:
+            if spelt.casefold() == choice.casefold() and len(spelt.encode()) == len(choice.encode()):
+                yield spelt, choice
+
+
 def _check_length(code: str, text: str, limit: int) -> str:
     if len(text) > limit:
         raise _CellError(code, length=len(text), limit=limit)
     return text
+
+
+def _check_choices(column: Column) -> None:
+    if (column.kind == "choice") != bool(column.choices):
+        raise ValueError(f"columns: choices belong to kind 'choice', and to no other; see column {column.name!r}.")
+    if len({choice.casefold() for choice in column.choices}) < len(column.choices):
+        raise ValueError(f"columns: two choices of column {column.name!r} differ in case only; leave one of them out.")
+    for choice in column.choices:
+        if not choice or clean(choice) != choice or len(choice) > _tables.TEXT_MAX_CHARS:
+            raise ValueError(
+                f"columns: {choice!r} cannot be a choice of column {column.name!r}; no clean cell is that."
+            )
 
 
 def _is_blank(text: str) -> bool:

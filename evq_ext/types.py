@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Kind = Literal["name", "email", "phone", "text"]
+Kind = Literal["name", "email", "phone", "text", "choice"]
 NumberBy = Literal["line", "record"]
 DuplicatePolicy = Literal["skip", "update", "error"]
 
 
 class Column(NamedTuple):
-    """Say what one column of the upload holds; `name` is the output column."""
+    """Say what one column of the upload holds; `name` is the output column, `choices` what a "choice" may be."""
 
     name: str
     kind: Kind
+    choices: tuple[str, ...] = ()
 
 
 class Finding(NamedTuple):

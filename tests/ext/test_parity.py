@@ -51,7 +51,7 @@ ROW = st.tuples(
     st.sampled_from(
         [b"", b"010-1234-5678", b"+82-10-2345-6789", b"'+82-10-2345-6789", b"1012345678", b"031-200-1234", b"12"]
     ),
-    st.sampled_from([b"", b"note", b'"two\r\nlines"']) | PIECES,
+    st.sampled_from([b"", b"note", "ß".encode(), "ẞ".encode(), "김".encode(), b"NOTE", b'"two\r\nlines"']) | PIECES,
 ).map(b",".join)
 FILE = st.tuples(st.lists(ROW, max_size=12), st.sampled_from([b"\n", b"\r\n", b"\r"])).map(
     lambda parts: parts[1].join(parts[0])
@@ -64,6 +64,7 @@ LAYOUTS = st.sampled_from(
         (Column("email", "email"),),
         (None, Column("email", "email"), None),
         (Column("a", "email"), Column("b", "email"), Column("phone", "phone")),
+        (Column("name", "name"), Column("email", "email"), None, Column("note", "choice", ("Note", "김", "ẞ"))),
     ]
 )
 OPTIONS = st.fixed_dictionaries(

@@ -211,6 +211,22 @@ def test_the_region_is_that_of_numbers_without_a_country_code(read: Read) -> Non
     assert read("a,a@x.kr,(650) 253-0000", ALL_KINDS, region="US").columns["phone"] == ["+16502530000"]
 
 
+TICKETS = (Column("email", "email"), Column("ticket", "choice", ("일반", "VIP", "Early Bird")))
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [("일반", "일반"), ("vip", "VIP"), ("Vip", "VIP"), (" vIP ", "VIP"), ("early \u3000bird", "Early Bird"), ("", "")],
+)
+def test_a_choice_is_spelt_as_it_was_given(read: Read, raw: str, value: str) -> None:
+    assert read(f"a@x.kr,{raw}", TICKETS).columns["ticket"] == [value]
+
+
+def test_what_is_no_choice_is_refused_with_the_choices(read: Read) -> None:
+    (error,) = read("a@x.kr,일반석", TICKETS).rejects[0].errors
+    assert error == Finding("ticket", 1, "일반석", "not_a_choice", {"choices": "일반, VIP, Early Bird"})
+
+
 def test_a_row_may_have_no_name_column_and_several_emails(read: Read) -> None:
     columns = (Column("email", "email"), Column("second", "email"))
     reading = read("a@x.kr,B@x.kr\nc@x.kr,no", columns)
@@ -259,6 +275,10 @@ def test_many_emails_are_told_apart(read: Read) -> None:
         ({"columns": [Column("name", "name"), None]}, "none is of kind 'email'"),
         ({"columns": [Column("email", "email"), Column("email", "text")]}, "called the same"),
         ({"columns": [Column("email", "email"), UNKNOWN_KIND]}, "kind of column 'x'"),
+        ({"columns": [Column("email", "email"), Column("t", "choice")]}, "column 't'"),
+        ({"columns": [Column("email", "email", ("a",))]}, "column 'email'"),
+        ({"columns": [Column("email", "email"), Column("t", "choice", ("a", " b"))]}, "' b' cannot be a choice"),
+        ({"columns": [Column("email", "email"), Column("t", "choice", ("a", "A"))]}, "differ in case only"),
         ({"delimiter": b"x"}, "delimiter"),
         ({"delimiter": b""}, "delimiter"),
         ({"number_by": "page"}, "number_by"),

@@ -50,6 +50,10 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "This is not a valid phone number.",
         "ko": "올바른 전화번호가 아닙니다.",
     },
+    "not_a_choice": {
+        "en": "This is none of the choices; write one of: {choices}",
+        "ko": "선택할 수 있는 값이 아닙니다. 다음 중 하나를 써 주세요: {choices}",
+    },
     "duplicate_in_file": {
         "en": "Row {first_row} has the same e-mail address already.",
         "ko": "{first_row}행에 같은 이메일 주소가 이미 있습니다.",
