@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from evq_ext._implementation import IMPLEMENTATION
 from evq_ext._records import read_records, sniff_delimiter
 from evq_ext._rules import with_mark, without_mark
-from evq_ext.headers import FIELDS, find_header, kind_of, recognise
+from evq_ext.headers import EXACT, FIELDS, find_header, kind_of, recognise
 from evq_ext.types import (
     Batch,
     Column,
@@ -19,6 +19,7 @@ from evq_ext.types import (
     Duplicate,
     DuplicatePolicy,
     Finding,
+    Guess,
     Kind,
     NumberBy,
     Reject,
@@ -32,6 +33,7 @@ else:
     from evq_ext._reference import RowParser, strings
 
 __all__ = (
+    "EXACT",
     "FIELDS",
     "IMPLEMENTATION",
     "Batch",
@@ -40,6 +42,7 @@ __all__ = (
     "Duplicate",
     "DuplicatePolicy",
     "Finding",
+    "Guess",
     "Kind",
     "NumberBy",
     "Reject",

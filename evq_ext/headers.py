@@ -5,30 +5,35 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from evq_ext.types import Kind
+from evq_ext.types import Guess, Kind
+
+EXACT: Final = 100  # the score of a field's most telling name
+_LEAST: Final = 70  # that of its least telling one
+_ENDING: Final = 50  # that of a longer name which ends with one of _ENDINGS
 
 # Each field's names in Korean, English, Japanese and Chinese, the most telling ones first.
 _SYNONYMS: Final = {
     "name": (
         "이름 성명 성함 참가자명 참석자명 신청자명 회원명 고객명 참가자 참석자 신청자 "
         "fullname name attendeename participantname attendee participant registrant guest "
-        "氏名 お名前 名前 姓名 名字"
+        "氏名 お名前 参加者名 名前 姓名 名字"
     ),
     "family_name": "성 성씨 영문성 lastname surname familyname 姓",
     "given_name": "영문이름 firstname givenname 名",
     "email": (
         "이메일 이메일주소 전자우편 전자우편주소 e메일 메일주소 메일 email emailaddress mailaddress mail "
-        "メールアドレス eメール メール 电子邮件 電子郵件 电子邮箱 邮箱 邮件"
+        "メールアドレス eメール メール 电子邮件 电子邮箱地址 電子信箱 電子郵件 电子邮箱 邮箱 邮件"
     ),
     "phone": (
         "휴대폰번호 휴대폰 휴대전화 휴대전화번호 핸드폰 핸드폰번호 모바일 전화번호 연락처 전화 hp "
         "mobile mobilephone mobilenumber cellphone cell phone phonenumber telephone tel contact "
-        "携帯電話 携帯 電話番号 電話 手机号码 手机号 手机 電話號碼 电话号码 电话"
+        "携帯電話 携帯電話番号 携帯番号 携帯 電話番号 電話 手机号码 手机号 手机 "
+        "電話號碼 电话号码 联系电话 聯絡電話 电话"
     ),
     "organisation": (
         "소속 소속기관 회사명 회사 기관명 기관 단체명 단체 학교명 학교 직장 "
         "organisation organization company companyname affiliation institution school university "
-        "会社名 所属 勤務先 公司 公司名称 单位"
+        "会社名 所属 勤務先 会社 学校名 公司名称 公司 工作单位 单位"
     ),
     "department": "부서명 부서 학과 department division 部署 部署名 部门",
     "title": "직급 직책 직위 jobtitle title position 役職 职位 职务",
@@ -40,8 +45,8 @@ _SYNONYMS: Final = {
         "접수번호 등록번호 예약번호 주문번호 신청번호 사번 학번 번호 "
         "externalid registrationid registrationno reference referenceno orderid orderno id 受付番号 编号"
     ),
-    "consent": "개인정보동의 개인정보수집동의 개인정보수집이용동의 마케팅동의 consent optin 同意",
-    "note": "비고 메모 요청사항 note notes memo remarks remark comment comments 備考 备注",
+    "consent": "개인정보동의 개인정보수집동의 개인정보수집이용동의 마케팅동의 consent optin 同意 個人情報同意",
+    "note": "비고 메모 요청사항 note notes memo remarks remark comment comments 備考 备注 備註",
 }
 _KINDS: Final[dict[str, Kind]] = {"name": "name", "email": "email", "phone": "phone"}
 FIELDS: Final = tuple(_SYNONYMS)
@@ -50,6 +55,25 @@ _RANKS: Final = {field: {name: rank for rank, name in enumerate(names.split())} 
 _GIVEN_BESIDE_FAMILY: Final = frozenset(
     {"이름", "name"}
 )  # the whole name, but for a column "성" or "surname" beside it
+
+# What a longer name may end with and still mean the field, as in "참가자 이메일". Words that nothing else ends with:
+# "회사 이름" is no participant's name, and "비상 연락처" not the participant's number.
+_ENDINGS: Final = {
+    "name": ("성명", "성함", "fullname", "氏名"),
+    "email": ("이메일", "이메일주소", "메일주소", "email", "emailaddress", "メールアドレス", "邮箱", "電子郵件"),
+    "phone": (
+        "휴대폰",
+        "휴대폰번호",
+        "핸드폰",
+        "핸드폰번호",
+        "휴대전화",
+        "mobilephone",
+        "mobilenumber",
+        "携帯電話",
+        "手机号码",
+    ),
+}
+_COUNTERS: Final = frozenset({"번호", "id", "编号"})  # often a plain row counter
 
 _HINT: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|<[^<>]*>")
 _NOISE: Final = re.compile(r"[\s_\-.*:()\[\]\u200b\ufeff]+")
@@ -64,22 +88,23 @@ def kind_of(field: str) -> Kind:
     return _KINDS.get(field, "text")
 
 
-def recognise(header: Sequence[str]) -> list[str | None]:
+def recognise(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> list[Guess | None]:
     """Return the field that each column holds, as told by its name; None where nothing is known.
 
-    No field is given to two columns: the more telling name has it, or the first of equals.
+    No field is given to two columns: the name with the best score has it, or the first of equals. `rows`, the first
+    ones below the header, tell a plain row counter from a participant's number.
     """
     names = [_normal_form(cell) for cell in header]
-    fields: list[str | None] = [None] * len(names)
+    guesses: list[Guess | None] = [None] * len(names)
     beside_family = _given_name_beside_family_name(names)
     if beside_family is not None:
-        fields[beside_family] = "given_name"
-    for field, ranks in _RANKS.items():
-        known = [index for index, name in enumerate(names) if name in ranks and fields[index] is None]
-        if known:
-            best = min(known, key=lambda index: ranks[names[index]])
-            fields[best] = field
-    return fields
+        guesses[beside_family] = Guess("given_name", EXACT)
+    for field in FIELDS:
+        scores = {place: _score(field, name) for place, name in enumerate(names) if guesses[place] is None}
+        best = max(scores, key=scores.__getitem__, default=None)
+        if best is not None and scores[best] and not (names[best] in _COUNTERS and _counts_rows(rows, best)):
+            guesses[best] = Guess(field, scores[best])
+    return guesses
 
 
 def find_header(records: Sequence[tuple[int, tuple[str, ...]]]) -> int | None:
@@ -90,8 +115,8 @@ def find_header(records: Sequence[tuple[int, tuple[str, ...]]]) -> int | None:
     best, most = None, 0
     searched = [index for index, (_, cells) in enumerate(records) if any(cell.strip() for cell in cells)]
     for index in searched[:_SEARCHED_RECORDS]:
-        fields = recognise(records[index][1])
-        known = sum(field is not None for field in fields)
+        fields = [guess.field for guess in recognise(records[index][1]) if guess]
+        known = len(fields)
         if "email" in fields and known > most:
             best, most = index, known
     return best
@@ -101,6 +126,20 @@ def _normal_form(cell: str) -> str:
     """Return a column's name without case, spaces, punctuation and hints such as "(필수)"."""
     name = unicodedata.normalize("NFKC", cell).casefold()
     return _NOISE.sub("", _HINT.sub("", name)) or _NOISE.sub("", name)
+
+
+def _score(field: str, name: str) -> int:
+    """Return how surely a name means the field, 1 to 100; 0 if it does not."""
+    ranks = _RANKS[field]
+    if name in ranks:
+        return EXACT - (EXACT - _LEAST) * ranks[name] // len(ranks)
+    return _ENDING if name.endswith(_ENDINGS.get(field, ())) else 0
+
+
+def _counts_rows(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Tell whether the column holds 1, 2, 3 and so on."""
+    numbers = [row[place].strip() for row in rows if any(cell.strip() for cell in row) and place < len(row)]
+    return len(numbers) > 1 and numbers == [str(number) for number in range(1, len(numbers) + 1)]
 
 
 def _given_name_beside_family_name(names: Sequence[str]) -> int | None:

@@ -17,6 +17,13 @@ class Column(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
+class Guess(NamedTuple):
+    """Say which field a column holds, going by its name, and how surely: 1 to 100."""
+
+    field: str
+    score: int
+
+
 class Finding(NamedTuple):
     """Say what was found in one cell (`value` is the raw one), or in the whole row (`column` is empty, `place` -1).
 

@@ -2,7 +2,11 @@
 
 import pytest
 
-from evq_ext import FIELDS, find_header, headers, kind_of, read_records, recognise
+from evq_ext import FIELDS, Guess, find_header, headers, kind_of, read_records, recognise
+
+
+def fields_of(header: list[str]) -> list[str | None]:
+    return [guess and guess.field for guess in recognise(header)]
 
 
 @pytest.mark.parametrize(
@@ -19,7 +23,7 @@ from evq_ext import FIELDS, find_header, headers, kind_of, read_records, recogni
     ],
 )
 def test_columns_are_recognised_by_name(header: list[str], fields: list[str | None]) -> None:
-    assert recognise(header) == fields
+    assert fields_of(header) == fields
 
 
 @pytest.mark.parametrize(
@@ -35,11 +39,53 @@ def test_columns_are_recognised_by_name(header: list[str], fields: list[str | No
     ],
 )
 def test_a_name_is_whole_unless_the_family_name_stands_beside_it(header: list[str], fields: list[str]) -> None:
-    assert recognise(header) == fields
+    assert fields_of(header) == fields
 
 
 def test_a_field_is_claimed_once_by_the_more_telling_name_or_the_first() -> None:
-    assert recognise(["구분", "티켓종류", "메일", "이메일", "이메일"]) == [None, "ticket_type", None, "email", None]
+    assert fields_of(["구분", "티켓종류", "메일", "이메일", "이메일"]) == [None, "ticket_type", None, "email", None]
+
+
+def test_a_field_s_most_telling_name_has_the_best_score() -> None:
+    assert recognise(["이메일"]) == [Guess("email", 100)]
+    assert [guess.score for guess in recognise(["연락처", "tel"]) if guess] == [94]
+    for field, synonyms in headers._SYNONYMS.items():
+        for name in synonyms.split():
+            (guess,) = recognise([name])
+            assert guess is not None
+            assert guess.field == field
+            assert 70 <= guess.score <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("참가자 이메일", "email"),
+        ("Attendee e-mail address", "email"),
+        ("신청자 성명", "name"),
+        ("본인 휴대폰 번호", "phone"),
+        ("회사 이름", None),
+        ("School name", None),
+        ("비상 연락처", None),
+        ("이메일 수신", None),
+    ],
+)
+def test_a_longer_name_is_a_guess_only_where_it_ends_with_a_sure_word(name: str, field: str | None) -> None:
+    assert recognise([name]) == [Guess(field, 50) if field else None]
+
+
+def test_an_exact_name_is_preferred_to_a_longer_one() -> None:
+    assert fields_of(["참가자 이메일", "메일"]) == [None, "email"]
+
+
+@pytest.mark.parametrize("name", ["번호", "ID"])
+def test_a_column_that_counts_the_rows_is_no_participant_s_number(name: str) -> None:
+    counted = [["1", "a@x.kr"], ["", ""], ["2", "b@x.kr"]]
+    assert recognise([name, "이메일"], counted)[0] is None
+    assert fields_of([name]) == ["external_id"]
+    assert recognise([name], [["17"], ["18"]]) == recognise([name])
+    assert recognise([name], [["1"]]) == recognise([name])
+    assert recognise(["접수번호"], [["1"], ["2"]]) == recognise(["접수번호"])
 
 
 def test_the_header_is_found_below_title_lines() -> None:

@@ -141,16 +141,18 @@ def test_a_report_that_is_uploaded_again_gives_way_to_the_next_one(tmp_path: Pat
 def test_every_error_of_the_core_has_a_text_in_both_languages() -> None:
     rows = [
         b"\xff,a@example.org,,",
-        b"A,b@example.org,,,,x",
+        b"A,b@example.org,,,,,x",
         b"A,c@example.org,," + b"x" * 33_000,
         b",,1234,",
         b"x" * 201 + b",nowhere,," + b"x" * 2_001,
         b"A,d@example.org,,",
         b"A,d@example.org,,",
+        b"A,f@example.org,,,Dog",
         b"x" * (2 << 20),
         b'"A,e@example.org',
     ]
     columns = [Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text")]
+    columns.append(Column("ticket_type", "choice", ("VIP",)))
     parser = RowParser(columns, duplicates="error")
     batches = [parser.feed(b"\n".join(rows)), parser.finish()]
     errors = [error for batch in batches for reject in batch.rejects for error in reject.errors]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from evq.errors import ValidationError
-from evq_ext import FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
+from evq_ext import EXACT, FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
 
 # The columns that the error report adds to the upload's own. They mean nothing when a corrected report comes back.
 ROW_COLUMN = "_row"
@@ -16,10 +16,14 @@ _SHOWN = 20  # columns that an error message lists
 
 
 class Layout(NamedTuple):
-    """The header's names, each once; what each column becomes (None: left out); the records up to the first row."""
+    """The header's names, each once; what each column becomes (None: left out); the records up to the first row.
+
+    *scores* say how surely each column is what it becomes: 100 where the mapping says so, 0 for an attribute.
+    """
 
     header: tuple[str, ...]
     columns: tuple[Column | None, ...]
+    scores: tuple[int, ...]
     skip_records: int
 
 
@@ -41,13 +45,13 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     header = _distinct(records[index][1])
     if unknown := [text for text in mapping if text not in header]:
         raise ValidationError(f"The mapping names {_quoted(unknown)}, but the columns are {_quoted(header)}.")
-    columns = _columns(header, mapping)
+    columns, scores = zip(*_columns(header, [cells for _, cells in records[index + 1 :]], mapping), strict=True)
     if not any(column is not None and column.name == "email" for column in columns):
         raise ValidationError(
             f"No column holds e-mail addresses; the columns are {_quoted(header)}. Name one of them `email`, "
             f'or give a mapping, for instance {{{_quoted(header[:1])}: "email"}}.'
         )
-    return Layout(header, columns, index + 1)
+    return Layout(header, columns, scores, index + 1)
 
 
 def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mapping[str, str]) -> int:
@@ -63,24 +67,26 @@ def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mappi
     return filled.index(max(filled))
 
 
-def _columns(header: Sequence[str], mapping: Mapping[str, str]) -> tuple[Column | None, ...]:
-    """Give every column its meaning: the mapping's, else the field its name stands for, else an attribute."""
+def _columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], mapping: Mapping[str, str]
+) -> list[tuple[Column | None, int]]:
+    """Give every column its meaning, with a score: the mapping's, else what its name stands for, else an attribute."""
     mapped = [target for target in mapping.values() if target]
     if twice := [target for target in dict.fromkeys(mapped) if mapped.count(target) > 1]:
         raise ValidationError(f"The mapping gives {_quoted(twice)} to more than one column.")
-    fields = recognise(["" if text in mapping else text for text in header])
-    taken = {*mapped, *(field for field in fields if field)}
-    columns: list[Column | None] = []
-    for text, field in zip(header, fields, strict=True):
+    guesses = recognise(["" if text in mapping else text for text in header], rows)
+    taken = {*mapped, *(guess.field for guess in guesses if guess)}
+    columns: list[tuple[Column | None, int]] = []
+    for text, guess in zip(header, guesses, strict=True):
         if text in {ROW_COLUMN, ERROR_COLUMN} or mapping.get(text) == "":
-            columns.append(None)
+            columns.append((None, 0))
         elif text in mapping:
-            columns.append(_column(mapping[text]))
-        elif field is not None and field not in mapped:
-            columns.append(_column(field))
+            columns.append((_column(mapping[text]), EXACT))
+        elif guess and guess.field not in mapped:
+            columns.append((_column(guess.field), guess.score))
         else:
-            columns.append(Column(_free(text, taken), "text"))
-    return tuple(columns)
+            columns.append((Column(_free(text, taken), "text"), 0))
+    return columns
 
 
 def _column(name: str) -> Column:
