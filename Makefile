@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos slow docs constraints clean
+.PHONY: help setup demo test check format bench fuzz chaos slow docs constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -16,7 +16,7 @@ help: ## List the targets
 setup: $(INSTALLED) ## Create .venv and install everything, the compiled core included
 
 # Installed anew only when something that it depends on has changed, so that a second run needs no network.
-$(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard evq_ext/*.pyx evq_ext/*.pxd)
+$(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard evq_ext/*.pyx evq_ext/*.pxd evq_ext/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "evq needs Python 3.11 or newer; choose one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -44,6 +44,9 @@ format: setup ## Format the code
 
 bench: setup ## Measure the compiled core against its twin, and the queue
 	$(BIN)/python -m benchmarks
+
+fuzz: setup ## Let a fuzzer look for what breaks the compiled core, under sanitizers  [SECONDS=60]
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
 chaos: setup ## Break everything: each fault by name, then all at random  [SEED=n]
 	$(BIN)/python -m pytest -q -s tests/chaos -m "not slow" --deselect tests/chaos/test_storm.py

@@ -174,9 +174,10 @@ cdef class RowParser:
         cdef Reader* reader = &self.reader
         cdef size_t index
         cdef Output* output
-        self.input.length -= reader.at
-        memmove(self.input.data, self.input.data + reader.at, self.input.length)
-        reader.at = 0
+        if reader.at > 0:
+            self.input.length -= reader.at
+            memmove(self.input.data, self.input.data + reader.at, self.input.length)
+            reader.at = 0
         if not reserve(&self.input, len(data)):
             raise MemoryError
         memcpy(self.input.data + self.input.length, PyBytes_AS_STRING(data), len(data))

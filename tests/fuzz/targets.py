@@ -1,0 +1,68 @@
+"""What is fuzzed: each function takes any bytes, and raises if the compiled core and its twin do not agree on them.
+
+The first bytes of an input choose the options, the rest is the file.
+"""
+
+import struct
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Final
+
+from evq_ext import Batch, Column, ColumnData, _reference
+from evq_ext._rows import RowParser
+from evq_ext._strings import strings as compiled_strings
+
+LAYOUTS: Final = (
+    (Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text")),
+    (Column("email", "email"),),
+    (None, Column("email", "email"), Column("ticket", "choice", ("VIP", "일반")), Column("second", "email")),
+)
+
+
+def rows(data: bytes) -> None:
+    """Read a file, cut into chunks, by both parsers."""
+    if len(data) < 4:
+        return
+    options, layout, first, second = data[:4]
+    text = data[4:]
+    chosen: dict[str, Any] = {
+        "delimiter": (b",", b";", b"\t", b"|")[options & 3],
+        "duplicates": ("skip", "update", "error")[(options >> 2) % 3],
+        "number_by": "record" if options & 64 else "line",
+        "skip_records": options >> 7,
+        "region": "US" if layout & 128 else "KR",
+    }
+    cuts = sorted({0, first * len(text) // 255, second * len(text) // 255, len(text)})
+    columns = LAYOUTS[(layout & 127) % len(LAYOUTS)]
+    outcomes = []
+    for parser_class in (RowParser, _reference.RowParser):
+        parser = parser_class(columns, **chosen)
+        batches = [parser.feed(text[start:end]) for start, end in pairwise(cuts)]
+        outcomes.append(([_plain(batch) for batch in [*batches, parser.finish()]], parser.records))
+    assert outcomes[0] == outcomes[1], (chosen, text)
+
+
+def strings(data: bytes) -> None:
+    """Make strings of a column whose offsets may be anything."""
+    size = 4 * (data[0] % 32) if data else 0
+    column = ColumnData(data[1 : 1 + size], data[1 + size :])
+    assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
+    values = data.split(b"\n")
+    ends = [0]
+    for value in values:
+        ends.append(ends[-1] + len(value))
+    column = ColumnData(struct.pack(f"<{len(ends)}I", *ends), b"".join(values))
+    assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
+
+
+def _plain(batch: Batch) -> tuple[object, ...]:
+    """Return a batch as it compares: every judgement made, lists as lists."""
+    sequences = (list(batch.rejects), list(batch.warned), list(batch.duplicates))
+    return (batch.count, batch.rows, batch.columns, *sequences, batch.consumed)
+
+
+def _outcome(function: Callable[[ColumnData], list[str]], column: ColumnData) -> object:
+    try:
+        return function(column)
+    except ValueError as error:
+        return type(error)
