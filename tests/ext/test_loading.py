@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import evq_ext
+from evq_ext._implementation import COMPILED
 
-# A finder that refuses a compiled module, as where it was never built.
-WITHOUT_CORE = """
+# A finder that refuses the compiled modules, as where they were never built.
+WITHOUT_CORE = f"""
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name == "evq_ext._strings":
+        if name.removeprefix("evq_ext.") in {COMPILED}:
             raise ImportError("not built")
 sys.meta_path.insert(0, Refuse())
 """
