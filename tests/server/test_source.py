@@ -167,7 +167,7 @@ def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
         (b"%PDF-1.7\n%\xe2\xe3", "This is a PDF file, not a participants list. Export it as CSV or XLSX"),
         (b"\x89PNG\r\n\x1a\n\0\0", "This is a PNG image"),
         (b"\xff\xd8\xff\xe0\0\0", "This is a JPEG image"),
-        (gzip.compress(KOREAN.encode()), "This is a gzip archive"),
+        (gzip.compress(KOREAN.encode(), mtime=0), "This is a gzip archive"),
         (b"\n <!DOCTYPE html><html>", "This is a web page"),
         (b"<HTML><body><table>", "This is a web page"),
         (b"\xef\xbb\xbf<?xml version='1.0'?><Workbook/>", "This is an XML file"),
