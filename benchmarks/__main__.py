@@ -1,20 +1,18 @@
 """`python -m benchmarks`: measure, show, and save."""
 
 import argparse
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
-from benchmarks import imports, qr, queue
 from benchmarks.measuring import FULL, QUICK, Effort, Row
 from benchmarks.showing import save, show
 
-SUITES: dict[str, Callable[[Effort], list[Row]]] = {
-    "import": imports.measure,
-    "qr": qr.measure,
-    "queue": queue.measure,
-}
+SUITES: Final = {"import": "benchmarks.imports", "qr": "benchmarks.qr", "queue": "benchmarks.queue"}
 
 
 def main() -> None:
@@ -26,12 +24,22 @@ def main() -> None:
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: there is no such folder; make it first")
     rows: list[Row] = []
-    for name in [options.suite] if options.suite else SUITES:
-        measured = SUITES[name](QUICK if options.quick else FULL)
+    for measure in [_load(name) for name in ([options.suite] if options.suite else SUITES)]:
+        measured = measure(QUICK if options.quick else FULL)
         show(measured, Console())
         rows += measured
     if options.json:
         save(rows, options.json)
+
+
+def _load(suite: str) -> Callable[[Effort], list[Row]]:
+    try:
+        measure: Callable[[Effort], list[Row]] = import_module(SUITES[suite]).measure
+    except ModuleNotFoundError as missing:
+        sys.exit(
+            f"{missing.name} is not installed, beside which evq is measured; `make bench` installs all such peers."
+        )
+    return measure
 
 
 if __name__ == "__main__":
