@@ -16,7 +16,7 @@ from evq.job import ReservedJob
 from evq_server.files.spool import SpoolCorrupt
 from evq_server.pipeline.attempt import Attempt
 from evq_server.pipeline.validating import ROWS, VALIDATED
-from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload, ImportResult
+from evq_server.schemas import ImportMetadata, ImportOptions, ImportPayload, ImportResult, Language
 from evq_server.settings import Settings
 from evq_server.store.database import Database
 from evq_server.store.events import put_event
@@ -167,6 +167,17 @@ async def test_an_attempt_takes_what_an_older_one_has_validated_meanwhile(import
             (imports.spool(older) / VALIDATED).rename(imports.spool(payload) / VALIDATED)
 
     assert (await imports.attempt(payload, overtake)).processed_count == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "The file has a header but no rows"), ("ko", "제목 행 아래에 내용이")]
+)
+async def test_a_refused_file_is_told_in_the_event_s_language(imports: Imports, language: Language, said: str) -> None:
+    with imports.database.begin() as conn:
+        put_event(conn, "gala", name="Gala", language=language, now_ms=1)
+    with pytest.raises(ValidationError, match=said) as refused:
+        await imports.attempt(imports.upload(people(0)))
+    assert type(refused.value) is ValidationError  # by this name clients know that another try cannot help
 
 
 async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(imports: Imports) -> None:

@@ -101,7 +101,7 @@ def _uploaded(path: Path, rows: Sequence[Sequence[str]]) -> tuple[Source, Batch]
     """Write *rows* as a CSV file, and read it as an import does."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows(rows)
-    source = prepare(path, path.parent, filename=path.name, on_progress=lambda _: None)
+    source = prepare(path, path.parent, on_progress=lambda _: None)
     parser = RowParser(source.columns, delimiter=source.delimiter, skip_records=source.skip_records)
     return source, parser.feed(source.path.read_bytes())
 

@@ -50,7 +50,7 @@ def test_the_script_makes_the_same_bytes_again(made: Path, tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     """What the core makes of the bundled sample."""
-    source = prepare(WORKBOOK, tmp_path_factory.mktemp("work"), filename=WORKBOOK.name, on_progress=lambda _: None)
+    source = prepare(WORKBOOK, tmp_path_factory.mktemp("work"), on_progress=lambda _: None)
     parser = RowParser(
         source.columns, delimiter=source.delimiter, skip_records=source.skip_records, number_by=source.number_by
     )

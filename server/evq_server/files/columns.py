@@ -4,15 +4,15 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from evq.errors import ValidationError
 from evq_ext import EXACT, FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
+from evq_server.files.refusals import FileError
 
 # The columns that the error report adds to the upload's own. They mean nothing when a corrected report comes back.
 ROW_COLUMN = "_row"
 ERROR_COLUMN = "_error"
 
 _HEAD_RECORDS = 1_000
-_SHOWN = 20  # columns that an error message lists
+_SEARCHED = 20  # records, for the one that looks most like a header
 
 
 class Layout(NamedTuple):
@@ -31,7 +31,7 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     """Find the header in the first records of a file and say what its columns mean.
 
     *mapping* goes from a header's text to a field or to an attribute's name (empty: leave the column out), and wins
-    over recognition. Columns that nobody knows become attributes. Raises ValidationError when the mapping names a
+    over recognition. Columns that nobody knows become attributes. Raises FileError when the mapping names a
     column that is not there or a target twice, and when no column holds e-mail addresses.
     """
     mapping = {_clean(text): _clean(target) for text, target in (mapping or {}).items()}
@@ -40,17 +40,14 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
         for line, cells in read_records(head, delimiter=delimiter, limit=_HEAD_RECORDS)
     ]
     if not any(any(map(_clean, cells)) for _, cells in records):
-        raise ValidationError("The file is empty. Upload a list with a header and one participant a row.")
+        raise FileError("empty")
     index = _header_index(records, mapping)
     header = _distinct(records[index][1])
     if unknown := [text for text in mapping if text not in header]:
-        raise ValidationError(f"The mapping names {_quoted(unknown)}, but the columns are {_quoted(header)}.")
+        raise FileError("mapping_unknown", names=unknown, columns=header)
     columns, scores = zip(*_columns(header, [cells for _, cells in records[index + 1 :]], mapping), strict=True)
     if not any(column is not None and column.name == "email" for column in columns):
-        raise ValidationError(
-            f"No column holds e-mail addresses; the columns are {_quoted(header)}. Name one of them `email`, "
-            f'or give a mapping, for instance {{{_quoted(header[:1])}: "email"}}.'
-        )
+        raise FileError("no_email_column", columns=header, first=header[0])
     return Layout(header, columns, scores, index + 1)
 
 
@@ -63,7 +60,7 @@ def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mappi
     found = find_header(records)
     if found is not None:
         return found
-    filled = [sum(map(bool, map(_clean, cells))) for _, cells in records[:_SHOWN]]
+    filled = [sum(map(bool, map(_clean, cells))) for _, cells in records[:_SEARCHED]]
     return filled.index(max(filled))
 
 
@@ -73,7 +70,7 @@ def _columns(
     """Give every column its meaning, with a score: the mapping's, else what its name stands for, else an attribute."""
     mapped = [target for target in mapping.values() if target]
     if twice := [target for target in dict.fromkeys(mapped) if mapped.count(target) > 1]:
-        raise ValidationError(f"The mapping gives {_quoted(twice)} to more than one column.")
+        raise FileError("mapping_twice", fields=twice)
     guesses = recognise(["" if text in mapping else text for text in header], rows)
     taken = {*mapped, *(guess.field for guess in guesses if guess)}
     columns: list[tuple[Column | None, int]] = []
@@ -111,8 +108,3 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).replace("\ufeff", "").split())
-
-
-def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(f'"{name[:40]}"' for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

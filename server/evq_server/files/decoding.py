@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from evq.errors import ValidationError
+from evq_server.files.refusals import FileError
 from evq_server.files.whole import whole_file
 
 # What the organiser may say, and the codec that reads it. Windows writes supersets of the standards, so those are read.
@@ -39,7 +39,7 @@ def as_utf8(upload: Path, out: Path, *, encoding: str | None, on_progress: Calla
     The file is the upload itself where that is UTF-8 already, else *out*. Without *encoding* the whole upload must be
     valid in one of UTF-16 (by its byte order mark), UTF-8 and CP949, tried in this order. With it, bytes that are wrong
     in it are damaged on purpose, so that the parser rejects their rows and no others. *on_progress* gets the fraction
-    that is done, 0 to 1, after each MiB, and may raise to stop. Raises ValidationError.
+    that is done, 0 to 1, after each MiB, and may raise to stop. Raises FileError.
     """
     with upload.open("rb") as file:
         mark = file.read(2)
@@ -50,7 +50,7 @@ def as_utf8(upload: Path, out: Path, *, encoding: str | None, on_progress: Calla
     encoding = encoding.strip().lower()
     encoding = next((name for name in ENCODINGS if _plain(name) == _plain(encoding)), encoding)
     if encoding not in ENCODINGS:
-        raise ValidationError(f'The encoding "{encoding}" is not known; choose from {", ".join(ENCODINGS)}.')
+        raise FileError("encoding_unknown", encoding=encoding, encodings=tuple(ENCODINGS))
     if encoding == "utf-8":
         return upload, encoding
     codec = _UTF16_MARKS.get(mark, ENCODINGS[encoding]) if encoding == "utf-16" else ENCODINGS[encoding]
@@ -73,10 +73,11 @@ def _detect(upload: Path, out: Path, on_progress: Callable[[float], None]) -> tu
         try:
             _transcode(upload, out, "cp949", "strict", rise)
         except _DecodeError as in_cp949:
-            raise ValidationError(
-                f"The file is neither UTF-8 (wrong at line {in_utf8.line:,}) nor CP949 (wrong at line "
-                f"{in_cp949.line:,}). Save it as CSV UTF-8 and upload that, or name its encoding with the option "
-                f"`encoding`: {', '.join(ENCODINGS)}."
+            raise FileError(
+                "encoding_undetected",
+                utf8_line=in_utf8.line,
+                cp949_line=in_cp949.line,
+                encodings=tuple(ENCODINGS),
             ) from None
         return out, "cp949"
     return upload, "utf-8"

@@ -7,13 +7,14 @@ import codecs
 import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
 from evq.errors import ValidationError
 from evq_ext import Column, sniff_delimiter
 from evq_server.files.columns import lay_out
 from evq_server.files.decoding import as_utf8
+from evq_server.files.refusals import FileError
 from evq_server.files.sheets import convert
 
 Kind = Literal["csv", "xlsx"]
@@ -22,24 +23,23 @@ _HEAD = 1 << 18  # bytes in which header and delimiter are looked for
 _WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .xls, and of workbooks with a password
-_SPREADSHEET_NAMES = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 _OTHER_KINDS = {
-    b"%PDF": "a PDF file",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
-    b"\x1f\x8b": "a gzip archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
-    b"{\\rtf": "an RTF document",
-    b"SQLite format 3": "an SQLite database",
+    b"%PDF": "pdf",
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"GIF8": "gif",
+    b"\x1f\x8b": "gzip",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "rar",
+    b"{\\rtf": "rtf",
+    b"SQLite format 3": "sqlite",
 }
 _MARKUP = {
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
-    b"<head": "a web page",
-    b"<table": "a web page",
-    b"<?xml": "an XML file",
+    b"<!doctype html": "html",
+    b"<html": "html",
+    b"<head": "html",
+    b"<table": "html",
+    b"<?xml": "xml",
 }
 
 
@@ -68,7 +68,6 @@ def prepare(
     upload: Path,
     workdir: Path,
     *,
-    filename: str,
     encoding: str | None = None,
     sheet: str | None = None,
     mapping: Mapping[str, str] | None = None,
@@ -76,20 +75,20 @@ def prepare(
 ) -> Source:
     """Turn *upload* into its canonical form, in *workdir* if it must be rewritten.
 
-    *filename* serves the error messages only. *on_progress* gets the fraction that is done, 0 to 1, and may raise to
-    stop; nothing is left in *workdir* then. Raises ValidationError, which says what is wrong and what to do.
+    *on_progress* gets the fraction that is done, 0 to 1, and may raise to stop; nothing is left in *workdir* then.
+    Raises FileError, which says what is wrong and what to do.
     """
     canonical = workdir / "canonical.csv"
     encoding = encoding.lower() if encoding else None
-    kind = _kind_of(upload, filename, encoding)
+    kind = _kind_of(upload, encoding)
     if kind == "xlsx":
         if encoding is not None:
-            raise ValidationError("A workbook has no encoding to choose; leave the option `encoding` out.")
+            raise FileError("encoding_of_workbook")
         sheet = convert(upload, canonical, sheet=sheet, on_progress=on_progress)
         path, encoding = canonical, "utf-8"
     else:
         if sheet is not None:
-            raise ValidationError("A text file has no sheets; leave the option `sheet` out.")
+            raise FileError("sheet_of_text")
         path, encoding = as_utf8(upload, canonical, encoding=encoding, on_progress=on_progress)
     try:
         return _described(path, kind, encoding, sheet, mapping)
@@ -118,39 +117,28 @@ def _described(path: Path, kind: Kind, encoding: str, sheet: str | None, mapping
     )
 
 
-def _kind_of(upload: Path, filename: str, encoding: str | None) -> Kind:
-    """Say what the upload is by its first bytes; raises ValidationError for everything that is not a list."""
+def _kind_of(upload: Path, encoding: str | None) -> Kind:
+    """Say what the upload is by its first bytes; raises FileError for everything that is not a list."""
     with upload.open("rb") as file:
         head = file.read(_HEAD)
     if not head.removeprefix(codecs.BOM_UTF8).strip():
-        raise ValidationError("The file is empty. Upload a list with a header and one participant a row.")
+        raise FileError("empty")
     if head.startswith(_WORKBOOK):
         return "xlsx"
     if head.startswith(_OLE):
-        raise ValidationError(_ole_kind(upload))
+        raise FileError("workbook_locked" if _has_password(upload) else "old_workbook")
     start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     other = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None) or next(
         (kind for tag, kind in _MARKUP.items() if start.startswith(tag)), None
     )
     if other is not None:
-        raise ValidationError(f"This is {other}, not a participants list. Export it as CSV or XLSX and upload that.")
+        raise FileError("not_a_list", kind=other)
     if b"\0" in head and not head.startswith(_UTF16) and encoding != "utf-16":
-        raise ValidationError(
-            "This is a binary file, not a participants list. Export it as CSV or XLSX and upload that; if it is text "
-            "in UTF-16, say so with the option `encoding`."
-        )
-    suffix = PurePath(filename).suffix.lower()
-    if suffix in _SPREADSHEET_NAMES:
-        raise ValidationError(
-            f"The file is called {suffix} but holds plain text. If it is a CSV file, rename it to .csv; if not, save "
-            "it again in your spreadsheet program."
-        )
+        raise FileError("not_a_list", kind="binary")
     return "csv"
 
 
-def _ole_kind(upload: Path) -> str:
+def _has_password(upload: Path) -> bool:
     """Tell a workbook with a password from an old one: its directory names the stream, in UTF-16."""
     with upload.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find("EncryptedPackage".encode("utf-16-le")) >= 0:
-            return "The workbook is protected by a password. Remove it and upload the workbook again."
-    return "This is an old binary Office file (.xls). Save it as XLSX in your spreadsheet program and upload that."
+        return content.find("EncryptedPackage".encode("utf-16-le")) >= 0

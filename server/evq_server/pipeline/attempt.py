@@ -5,6 +5,7 @@ validated is kept as long as the upload is, so that an attempt after a crash, or
 first one began to save.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from evq import SyncContext, ValidationError
 from evq_ext import Finding, Reject
 from evq_server.clock import now_ms
+from evq_server.files.refusals import FileError
 from evq_server.files.report import read_rejects, write_errors_csv
 from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader
 from evq_server.pipeline.qr_archive import qr_archive
@@ -32,6 +34,8 @@ from evq_server.store.imports import Import, begin_attempt, get_import, hold
 from evq_server.store.outbox import NewMail, counts, queue_mail
 from evq_server.store.participants import DUPLICATE, ChunkResult, Participant, Rejection, Row
 from evq_server.store.tickets import issue_tickets, qr_text
+
+log = logging.getLogger(__name__)
 
 CHUNK: Final = 500
 """Rows saved, or participants ticketed, in one transaction."""
@@ -72,8 +76,8 @@ class Attempt:
     def run(self) -> ImportResult:
         """Run what earlier attempts have left to do.
 
-        Raises `ValidationError` if the file is at fault, `LeaseLost` if a newer attempt has begun, and whatever the
-        context raises when the import should stop.
+        Raises `ValidationError`, in the event's language, if the file is at fault; `LeaseLost` if a newer attempt has
+        begun; and whatever the context raises when the import should stop.
         """
         row = self._import()
         if row.status == "completed":  # the queue has lost that, as it may when the power is cut
@@ -85,6 +89,9 @@ class Attempt:
             except SpoolCorrupt:
                 shutil.rmtree(self.folder / VALIDATED)  # the next attempt makes it anew
                 raise
+            except FileError as error:
+                log.info("the file is refused", extra={"job": self.id, "code": error.code})
+                raise ValidationError(error.text(event.language)) from error
 
     def _run_steps(self, upload: Path, event: Event, workdir: Path) -> ImportResult:
         found = validated(self.folder, workdir, upload, self.payload, self.context)
@@ -92,10 +99,7 @@ class Attempt:
         self._report(found, saved, event.language, workdir)
         rejected = found.rejected + saved.rejected
         if rejected and self.payload.options.mode == "all-or-nothing":
-            raise ValidationError(
-                f"{rejected} rows have errors, so nothing was saved, as you asked. Download the error report, correct "
-                "the rows and upload the file again; or leave out the option `mode`."
-            )
+            raise FileError("rows_rejected", count=rejected)
         tokens = self._issue_tickets(workdir)
         return ImportResult(
             success=True,

@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from evq import SyncContext, ValidationError
+from evq import SyncContext
 from evq_ext import Batch, RowParser
+from evq_server.files.refusals import FileError
 from evq_server.files.report import RejectLog
 from evq_server.files.source import Source, prepare
 from evq_server.files.spool import SpoolWriter
@@ -47,7 +48,7 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
 def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload, context: SyncContext) -> Validated:
     """Parse and validate *upload*, or find that an earlier attempt has; `folder/VALIDATED` holds the files then.
 
-    Raises `ValidationError` if the file is at fault.
+    Raises `FileError` if the file is at fault.
     """
     done = folder / VALIDATED
     if not done.exists():
@@ -55,7 +56,6 @@ def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload,
             source = prepare(
                 upload,
                 workdir,
-                filename=payload.metadata.filename,
                 encoding=payload.options.encoding,
                 sheet=payload.options.sheet,
                 mapping=payload.options.mapping,
@@ -103,7 +103,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
             keep(parser.feed(data))
         keep(parser.finish())
     if not parser.records:
-        raise ValidationError("The file has a header but no rows below it. Add the participants and upload it again.")
+        raise FileError("no_rows")
     summary = Validated(
         header=source.header,
         fields=tuple(column.name if column else None for column in source.columns),

@@ -1,0 +1,121 @@
+"""Why a file is refused as a whole: a code with parameters, and its text in English and Korean."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from evq.errors import ValidationError
+from evq_server.schemas import Language
+
+Param = int | str | Sequence[str]
+"""A number, a text, or names, of which the first are shown in quotes."""
+
+_SHOWN: Final = 20  # names that a text lists
+_NAME_CHARS: Final = 40  # of a name in such a list
+
+TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
+    "empty": {
+        "en": "The file is empty. Upload a list with a header and one participant a row.",
+        "ko": "빈 파일입니다. 제목 행이 있고 한 행에 참가자 한 명씩 적힌 명단을 올려 주세요.",
+    },
+    "no_rows": {
+        "en": "The file has a header but no rows below it. Add the participants and upload it again.",
+        "ko": "제목 행 아래에 내용이 없습니다. 참가자를 적어 다시 올려 주세요.",
+    },
+    "not_a_list": {
+        "en": "This is {kind}, not a participants list. Export it as CSV or XLSX and upload that.",
+        "ko": "참가자 명단이 아니라 {kind}입니다. CSV나 XLSX로 내보내서 다시 올려 주세요.",
+    },
+    "workbook_locked": {
+        "en": "The workbook is protected by a password. Remove it and upload the workbook again.",
+        "ko": "암호가 걸린 통합 문서입니다. 암호를 풀고 다시 올려 주세요.",
+    },
+    "old_workbook": {
+        "en": "This is an old binary Office file (.xls). Save it as XLSX in your spreadsheet program and upload that.",
+        "ko": "이전 형식의 오피스 파일(.xls)입니다. XLSX로 저장해서 다시 올려 주세요.",
+    },
+    "encoding_unknown": {
+        "en": 'The encoding "{encoding}" is not known; choose from {encodings}.',
+        "ko": '알 수 없는 인코딩입니다: "{encoding}". 다음 중에서 골라 주세요: {encodings}',
+    },
+    "encoding_undetected": {
+        "en": "The file is neither UTF-8 (wrong at line {utf8_line}) nor CP949 (wrong at line {cp949_line}). Save it "
+        "as CSV UTF-8 and upload that, or name its encoding with the option `encoding`: {encodings}.",
+        "ko": "UTF-8도({utf8_line}번째 줄에서 오류) CP949도({cp949_line}번째 줄에서 오류) 아닌 파일입니다. "
+        "CSV UTF-8로 저장해서 다시 올리거나 `encoding` 옵션으로 인코딩을 지정해 주세요: {encodings}",
+    },
+    "encoding_of_workbook": {
+        "en": "A workbook has no encoding to choose; leave the option `encoding` out.",
+        "ko": "통합 문서에는 인코딩을 지정할 수 없습니다. `encoding` 옵션을 빼 주세요.",
+    },
+    "sheet_of_text": {
+        "en": "A text file has no sheets; leave the option `sheet` out.",
+        "ko": "텍스트 파일에는 시트가 없습니다. `sheet` 옵션을 빼 주세요.",
+    },
+    "mapping_unknown": {
+        "en": "The mapping names {names}, but the columns are {columns}.",
+        "ko": "매핑에 있는 {names} 열이 파일에 없습니다. 파일의 열: {columns}",
+    },
+    "mapping_twice": {
+        "en": "The mapping gives {fields} to more than one column.",
+        "ko": "매핑이 {fields} 항목을 둘 이상의 열에 지정했습니다.",
+    },
+    "no_email_column": {
+        "en": "No column holds e-mail addresses; the columns are {columns}. Name one of them `email`, or give a "
+        'mapping, for instance {{"{first}": "email"}}.',
+        "ko": "이메일 주소가 있는 열을 찾지 못했습니다. 파일의 열: {columns}. 열 하나의 이름을 `email`로 바꾸거나 "
+        '매핑을 지정해 주세요. 예: {{"{first}": "email"}}',
+    },
+    "rows_rejected": {
+        "en": "{count} rows have errors, so nothing was saved, as you asked. Download the error report, correct the "
+        "rows and upload the file again; or leave out the option `mode`.",
+        "ko": "오류가 있는 행이 {count}개 있어, 선택하신 대로 아무것도 저장하지 않았습니다. "
+        "오류 보고서를 내려받아 행을 고친 뒤 파일을 다시 올리거나 `mode` 옵션을 빼 주세요.",
+    },
+}
+
+KINDS: Final[Mapping[str, Mapping[Language, str]]] = {
+    "pdf": {"en": "a PDF file", "ko": "PDF 파일"},
+    "png": {"en": "a PNG image", "ko": "PNG 그림"},
+    "jpeg": {"en": "a JPEG image", "ko": "JPEG 그림"},
+    "gif": {"en": "a GIF image", "ko": "GIF 그림"},
+    "gzip": {"en": "a gzip archive", "ko": "gzip 압축 파일"},
+    "7z": {"en": "a 7-Zip archive", "ko": "7-Zip 압축 파일"},
+    "rar": {"en": "a RAR archive", "ko": "RAR 압축 파일"},
+    "rtf": {"en": "an RTF document", "ko": "RTF 문서"},
+    "sqlite": {"en": "an SQLite database", "ko": "SQLite 데이터베이스"},
+    "html": {"en": "a web page", "ko": "웹 페이지"},
+    "xml": {"en": "an XML file", "ko": "XML 파일"},
+    "binary": {"en": "a binary file", "ko": "이진 파일"},
+}
+
+
+class FileError(ValidationError):
+    """The file as a whole is at fault.
+
+    *code* is one of TEXTS; *params* fill its text and are plain JSON. As a `str` it is English.
+    """
+
+    def __init__(self, code: str, **params: Param) -> None:
+        super().__init__(_text(code, params, "en"))
+        self.code = code
+        self.params = params
+
+    def text(self, language: Language) -> str:
+        """Say to the organiser what is wrong and what to do."""
+        return _text(self.code, self.params, language)
+
+
+def _text(code: str, params: Mapping[str, Param], language: Language) -> str:
+    shown = {name: _shown(name, value, language) for name, value in params.items()}
+    return TEXTS[code][language].format_map(shown)
+
+
+def _shown(name: str, value: Param, language: Language) -> str:
+    match value:
+        case int():
+            return f"{value:,}"
+        case str():
+            return KINDS[value][language] if name == "kind" else value
+    names = ", ".join(f'"{name[:_NAME_CHARS]}"' for name in value[:_SHOWN])
+    more = len(value) - _SHOWN
+    return names if more <= 0 else names + {"en": f" and {more} more", "ko": f" 외 {more}개"}[language]
