@@ -1,101 +1,104 @@
-"""How fast a participants file is read: the compiled core, its twin, and the program one would write by hand."""
+"""How fast a participants file is read, beside polars and the programs one would write by hand."""
 
-import csv
-import io
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
-import phonenumbers
-from email_validator import validate_email
-
 import evq_ext
-from benchmarks.measuring import Effort, Row, alternate, figures, rate
-from evq_ext import Column, _reference
+from benchmarks import import_peers
+from benchmarks.measuring import Effort, Row, agree, alternate, figures, rate
+from benchmarks.people import TICKETS, people_csv
+from evq_ext import Batch, Column, _reference, strings
 
-ROWS: Final = 100_000
-SAMPLE: Final = 2_000
-"""Rows of the case with the hand-written program, which is slow."""
+ROWS: Final = 1_000_000
+SAMPLE: Final = 10_000
+"""Rows of the case with the programs that are slow."""
 CHUNK: Final = 256 * 1024
 """Bytes fed at a time, as an import does."""
-Read = Callable[[bytes], int]
+Read = Callable[[Path], int]
 """Read a file, and say how many of its rows are accepted."""
 Parser = type[evq_ext.RowParser] | type[_reference.RowParser]
-# Where the core could not be compiled these are one and the same.
-PARSERS: Final[dict[str, Parser]] = {evq_ext.IMPLEMENTATION: evq_ext.RowParser, "reference": _reference.RowParser}
-COLUMNS: Final = (Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text"))
-
-NAMES: Final = ["김민준", "이서연", "박도윤", "남궁 하은", "Anna Schmidt", "Chen Wei", "María García"]
-NOTES: Final = ["", "", "", "채식 식단 요청", '"오후부터, 늦게 참석"', "R&D"]
-BAD_EMAILS: Final = ["없음", "minjun.example.org", "jiho@@example.com"]
-# As people write them, with how many of a hundred do; the land lines are what the core hands to the library.
-PHONES: Final = {"010-{}-{}": 58, "010{}{}": 15, "+82 10-{}-{}": 10, "": 14, "02-{}-{}": 3}
+COLUMNS: Final = (
+    Column("name", "name"),
+    Column("email", "email"),
+    Column("phone", "phone"),
+    Column("organisation", "text"),
+    Column("ticket", "choice", TICKETS),
+    Column("note", "text"),
+    Column("registered_at", "text"),
+)
 
 
 def measure(effort: Effort) -> list[Row]:
-    parsers: dict[str, Read] = {name: partial(_parse, parser) for name, parser in PARSERS.items()}
-    by_hand: dict[str, Read] = {"by hand": parse_by_hand}
-    return [
-        *_case(effort.of(ROWS), parsers, effort.rounds),
-        *_case(effort.of(SAMPLE), parsers | by_hand, effort.rounds),
-    ]
+    rows, sample = effort.of(ROWS), effort.of(SAMPLE)
+    with TemporaryDirectory(prefix="evq-benchmark-") as folder:
+        large, small = Path(folder, "large.csv"), Path(folder, "small.csv")
+        large.write_text(people_csv(rows), encoding="utf-8", newline="")
+        with large.open("rb") as file:
+            small.write_bytes(b"".join(islice(file, 1 + sample)))
+        return [
+            *_case(
+                f"{rows:,} rows to columns",
+                {"evq": to_columns, "polars": import_peers.polars_columns},
+                large,
+                rows,
+                effort.rounds,
+            ),
+            *_case(
+                f"{rows:,} rows to tuples of str",
+                {"evq": to_tuples, "polars": import_peers.polars_tuples},
+                large,
+                rows,
+                effort.rounds,
+            ),
+            *_case(
+                f"{sample:,} rows, by the authorities",
+                {
+                    "evq": to_columns,
+                    "evq's twin": partial(to_columns, parser_class=_reference.RowParser),
+                    "by hand": import_peers.by_hand,
+                    "pydantic": import_peers.pydantic_models,
+                },
+                small,
+                sample,
+                effort.rounds,
+            ),
+        ]
 
 
-def _case(count: int, subjects: dict[str, Read], rounds: int) -> list[Row]:
+def _case(name: str, subjects: Mapping[str, Read], path: Path, count: int, rounds: int) -> list[Row]:
     """Let all subjects read the same file; raise RuntimeError if they do not accept the same number of rows."""
-    data = people_csv(count)
-    accepted = {name: read(data) for name, read in subjects.items()}
-    if len(set(accepted.values())) > 1:
-        raise RuntimeError(f"The subjects do not do the same work: of {count} rows they accept {accepted}.")
-    taken = alternate({name: partial(_speed, read, data, count) for name, read in subjects.items()}, rounds)
-    return figures("import", f"{count:,} rows", taken, unit="rows/s", better="higher")
+    agree(name, {subject: read(path) for subject, read in subjects.items()})
+    taken = alternate({subject: partial(_speed, read, path, count) for subject, read in subjects.items()}, rounds)
+    return figures("import", name, taken, unit="rows/s", better="higher")
 
 
-def _speed(read: Read, data: bytes, count: int) -> float:
+def _speed(read: Read, path: Path, count: int) -> float:
     start = time.perf_counter()
-    read(data)
+    read(path)
     return rate(count, start)
 
 
-def people_csv(count: int) -> bytes:
-    """Invent a file of *count* people, about 3 % of whom have a wrong e-mail address; always the same."""
-    chance = random.Random(20260301)
-    forms = chance.choices(list(PHONES), list(PHONES.values()), k=count)
-    lines = ["name,email,phone,note"]
-    for number, form in enumerate(forms):
-        email = chance.choice(BAD_EMAILS) if chance.random() < 0.03 else f"guest.{number}@example.org"
-        phone = form.format(chance.randrange(2000, 5000), chance.randrange(1000, 10_000))
-        lines.append(f"{chance.choice(NAMES)},{email},{phone},{chance.choice(NOTES)}")
-    return "\n".join(lines).encode()
+def to_columns(path: Path, parser_class: Parser = evq_ext.RowParser) -> int:
+    """Read a file in one thread, and keep the columns of every batch."""
+    return sum(batch.count for batch in list(_batches(path, parser_class)))
 
 
-def _parse(parser_class: Parser, data: bytes) -> int:
+def to_tuples(path: Path) -> int:
+    """Read a file in one thread, and make a tuple of strings of every row that is accepted."""
+    rows: list[tuple[str, ...]] = []
+    for batch in _batches(path, evq_ext.RowParser):
+        rows += zip(*map(strings, batch.columns.values()), strict=True)
+    return len(rows)
+
+
+def _batches(path: Path, parser_class: Parser) -> Iterator[Batch]:
     parser = parser_class(COLUMNS, skip_records=1)
-    batches = [parser.feed(data[start : start + CHUNK]) for start in range(0, len(data), CHUNK)]
-    return sum(batch.count for batch in [*batches, parser.finish()])
-
-
-def parse_by_hand(data: bytes) -> int:
-    """Read the file as one would without evq_ext: the standard library, and the authorities on e-mail and phone."""
-    accepted: dict[str, dict[str, str]] = {}
-    for row in csv.DictReader(io.StringIO(data.decode())):
-        try:
-            email = validate_email(row["email"].strip(), check_deliverability=False).normalized.lower()
-            phone = _e164(row["phone"].strip())
-        except (ValueError, phonenumbers.NumberParseException):
-            continue
-        name = row["name"].strip()
-        if name and email not in accepted:
-            accepted[email] = {"name": name, "email": email, "phone": phone, "note": row["note"].strip()}
-    return len(accepted)
-
-
-def _e164(text: str) -> str:
-    if not text:
-        return ""
-    number = phonenumbers.parse(text, "KR")
-    if not phonenumbers.is_valid_number(number):
-        raise ValueError(text)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield parser.feed(chunk)
+    yield parser.finish()

@@ -60,6 +60,12 @@ def alternate(subjects: Mapping[str, Callable[[], Taken]], rounds: int) -> dict[
     return taken
 
 
+def agree(case: str, answers: Mapping[str, object]) -> None:
+    """Raise RuntimeError if the subjects of a case do not give the same answer."""
+    if any(answer != next(iter(answers.values())) for answer in answers.values()):
+        raise RuntimeError(f"{case}: the subjects do not do the same work, they answer {dict(answers)}.")
+
+
 def rate(count: int, start: float) -> float:
     """Return how many a second *count* things are that have been done since *start*, of `time.perf_counter()`."""
     return count / (time.perf_counter() - start)

@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from benchmarks import imports, measuring
-from benchmarks.measuring import Row, alternate, figures, ratios
+from benchmarks import measuring
+from benchmarks.measuring import Row, agree, alternate, figures, ratios
 
 ROOT = Path(__file__).resolve().parent.parent
+PEERS = find_spec("polars") is not None
 
 
 def _benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -19,6 +21,7 @@ def _benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.skipif(not PEERS, reason="the peers are not installed; `make bench` installs them")
 def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) -> None:
     run = _benchmarks("--quick", "--json", tmp_path / "figures.json")
     assert (run.returncode, run.stderr) == (0, "")
@@ -37,6 +40,15 @@ def test_one_suite_can_be_named() -> None:
     run = _benchmarks("qr", "--quick")
     assert (run.returncode, run.stderr) == (0, "")
     assert {line.split()[0] for line in run.stdout.splitlines()} == {"qr"}
+
+
+def test_a_suite_whose_peers_are_missing_says_how_to_install_them() -> None:
+    code = "import runpy, sys; sys.modules['polars'] = None; runpy.run_module('benchmarks', run_name='__main__')"
+    run = subprocess.run([sys.executable, "-c", code, "import"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.count("\n") == 1
+    assert "polars is not installed" in run.stderr
+    assert "make bench" in run.stderr
 
 
 def test_figures_that_could_not_be_saved_are_not_measured(tmp_path: Path) -> None:
@@ -72,5 +84,6 @@ def test_a_ratio_is_to_the_last_subject_of_the_case() -> None:
 
 
 def test_subjects_that_do_different_work_are_not_compared() -> None:
-    with pytest.raises(RuntimeError, match="same work"):
-        imports._case(10, {"all": lambda _: 10, "none": lambda _: 0}, rounds=1)
+    agree("a case", {"all": 10, "all again": 10})
+    with pytest.raises(RuntimeError, match="a case: the subjects do not do the same work"):
+        agree("a case", {"all": 10, "none": 0})
