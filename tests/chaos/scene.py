@@ -133,6 +133,11 @@ class Scene:
             while (await job.refresh()).record.state is not State.ACTIVE:
                 await anyio.sleep(0.02)
 
+    async def until_running(self, job: Job, *, within: float = 10) -> None:
+        """Wait until its handler has begun, which is later than its lease has."""
+        await self.journal.wait_for("started", job.id, within=within)
+        await self.until_active(job, within=within)
+
     # The end
 
     async def until_all_ended(self, *, within: float = 30) -> None:

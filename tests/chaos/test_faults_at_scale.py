@@ -23,7 +23,7 @@ async def test_f29_a_group_is_cancelled_whole_without_blocking_redis(scene: Scen
     await scene.worker("--concurrency", "50")
     running = await scene.enqueue_many("work", [{"ms": 60_000}] * 50, group="upload")
     for job in running:
-        await scene.until_active(job)
+        await scene.until_running(job)
     waiting = await scene.enqueue_many("work", [{}] * count, group="upload")
     scene.redis.client.config_set("slowlog-max-len", count)
     scene.redis.client.config_set("slowlog-log-slower-than", BLOCKED_US)

@@ -21,7 +21,7 @@ async def test_f19_workers_whose_clocks_are_an_hour_off_and_jump_do_no_harm(scen
     clock.step(HOUR)
     jobs = await scene.enqueue_many("work", [{"ms": 1.5 * scene.lease * 1000}] * 8)
     for job in jobs:
-        await scene.until_active(job)
+        await scene.until_running(job)
     clock.step(-HOUR)
     jobs += await scene.enqueue_many("work", [{}], delay=1)
     enqueued = time.monotonic()
@@ -37,7 +37,7 @@ async def test_f20_a_redis_that_stood_still_for_longer_than_a_lease_takes_nothin
     workers = [await scene.worker("--concurrency", "4") for _ in range(2)]
     jobs = await scene.enqueue_many("work", [{"ms": 5 * scene.lease * 1000}] * 8)
     for job in jobs:
-        await scene.until_active(job)
+        await scene.until_running(job)
     scene.redis.suspend()
     await anyio.sleep(2 * scene.lease)
     scene.redis.resume()
@@ -60,7 +60,7 @@ class TestOfRedis:
         await scene.worker("--concurrency", "4")
         jobs = await scene.enqueue_many("work", [{"ms": 1000}] * 6)
         (later,) = await scene.enqueue_many("work", [{}], delay=HOUR)
-        await scene.until_active(jobs[0])
+        await scene.until_running(jobs[0])
         before = scene.redis.client.time()[0]
         scene.journal.write("fault", kind="clock")
         clock.step(HOUR + 1)
@@ -75,7 +75,7 @@ class TestOfRedis:
         await scene.run(await scene.enqueue("work"))
         running = await scene.enqueue("work", ms=2 * scene.lease * 1000)
         (before,) = await scene.enqueue_many("work", [{}], delay=1)
-        await scene.until_active(running)
+        await scene.until_running(running)
         clock.step(-300)
         assert time.time() - scene.redis.client.time()[0] > 200
         (after,) = await scene.enqueue_many("work", [{}], delay=1)

@@ -92,7 +92,7 @@ def newest_log(folder: Path) -> Path:
 async def test_f13_a_redis_that_comes_back_empty_is_used_again(scene: Scene, fsync: None) -> None:
     worker = await scene.worker()
     old = await scene.enqueue("work", ms=60_000)
-    await scene.until_active(old)
+    await scene.until_running(old)
     scene.redis.kill()
     scene.redis.start()
     assert scene.redis.client.dbsize() == 0
@@ -163,7 +163,7 @@ async def test_f21_a_full_redis_refuses_whole_batches_and_is_drained(scene: Scen
     running = await scene.enqueue_many("gated", [{"gate": str(scene.folder / "gate")}] * 4)
     await scene.worker("--concurrency", "4")
     for job in running:
-        await scene.until_active(job)
+        await scene.until_running(job)
     redis.config_set("maxmemory", redis.info("memory")["used_memory"] + 4_000_000)
     accepted, padding = list(running), {"padding": "x" * 50_000}
     with pytest.raises(QueueFull):

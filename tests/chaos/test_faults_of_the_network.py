@@ -63,7 +63,7 @@ async def test_f17_a_worker_whose_connections_went_silent_is_back_within_15_s(sc
 async def test_f28_a_cancel_of_which_the_worker_was_not_told_is_seen_by_the_next_heartbeat(scene: Scene) -> None:
     await scene.worker()
     job = await scene.enqueue("work", ms=60_000)
-    await scene.until_active(job)
+    await scene.until_running(job)
     worker = (await job.refresh()).record.worker
     assert worker is not None
     told = f"evq:{{chaos}}:waiter:{worker}.heart"

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 
 async def killed_at_work(scene: Scene, job: Job, worker: Process) -> float:
     """Kill a worker that holds the lease of a job and runs it; return when."""
-    (start,) = await scene.journal.wait_for("started", job.id)
-    await scene.until_active(job)
+    await scene.until_running(job)
+    (start,) = scene.journal.entries("started", job.id)
     assert start.pid == worker.pid
     worker.kill()
     return time.monotonic()
@@ -96,7 +96,7 @@ async def test_f4_a_worker_that_is_cut_off_for_longer_than_its_lease_changes_not
     zombie = await scene.worker(url=proxy.url)
     gate = scene.folder / "gate"
     job = await scene.enqueue("gated", gate=str(gate))
-    await scene.until_active(job)
+    await scene.until_running(job)
     proxy.refusing = True
     assert proxy.cut() > 0
     await scene.worker()
@@ -125,7 +125,7 @@ async def test_f6_a_worker_that_was_suspended_past_its_lease_wakes_and_changes_n
     zombie = await scene.worker()
     gate = scene.folder / "gate"
     job = await scene.enqueue("gated", gate=str(gate))
-    await scene.until_active(job)
+    await scene.until_running(job)
     suspended = time.monotonic()
     zombie.suspend()
     scene.journal.write("fault", kind="suspend", pid=zombie.pid)
@@ -149,7 +149,7 @@ async def test_f6_a_worker_that_was_suspended_past_its_lease_wakes_and_changes_n
 async def test_f31_a_graceful_stop_hands_jobs_back_at_once_in_front_and_uncounted(scene: Scene) -> None:
     leaving = await scene.worker("--grace", "0.2")
     job = await scene.enqueue("gated", gate=str(scene.folder / "gate"))
-    await scene.until_active(job)
+    await scene.until_running(job)
     behind = await scene.enqueue_many("work", [{}] * 3)
     leaving.send(signal.SIGTERM)
     asked = time.monotonic()
@@ -167,7 +167,7 @@ async def test_f31_a_graceful_stop_hands_jobs_back_at_once_in_front_and_uncounte
 async def test_f31_a_worker_that_is_stopped_while_redis_is_away_ends_within_its_grace_and_5_s(scene: Scene) -> None:
     leaving = await scene.worker("--grace", "0.5")
     job = await scene.enqueue("work", ms=60_000)
-    await scene.until_active(job)
+    await scene.until_running(job)
     scene.redis.kill()
     leaving.send(signal.SIGTERM)
     await leaving.ended(within=0.5 + 5)
