@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evq_ext._implementation import IMPLEMENTATION
 from evq_ext._records import read_records, sniff_delimiter
 from evq_ext._rules import with_mark, without_mark
+from evq_ext.encodings import Utf8Check, transcoder
 from evq_ext.headers import EXACT, FIELDS, find_header, kind_of, recognise
 from evq_ext.types import (
     Batch,
@@ -47,6 +48,7 @@ __all__ = (
     "NumberBy",
     "Reject",
     "RowParser",
+    "Utf8Check",
     "Warned",
     "find_header",
     "kind_of",
@@ -54,6 +56,7 @@ __all__ = (
     "recognise",
     "sniff_delimiter",
     "strings",
+    "transcoder",
     "with_mark",
     "without_mark",
 )

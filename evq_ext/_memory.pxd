@@ -10,6 +10,8 @@ cdef enum:
 cdef extern from "_simd.h" nogil:
     uint64_t evq_marks(const uint8_t* text, uint8_t delimiter)
     uint32_t evq_odd(const uint8_t* text)
+    uint32_t evq_high(const uint8_t* text)
+    size_t evq_utf8(const uint8_t* text, size_t* characters)
     void evq_copy16(uint8_t* to, const uint8_t* source)
     int evq_lowest(uint64_t bits)
 

@@ -13,6 +13,26 @@ static inline uint64_t evq_marks(const uint8_t *text, uint8_t delimiter);
  * All 16 bytes must be readable. */
 static inline uint32_t evq_odd(const uint8_t *text);
 
+/* Return the place of the lowest bit that is set; there must be one. */
+static inline int evq_lowest(uint64_t bits) {
+    return __builtin_ctzll(bits);
+}
+
+/* Return how many bits are set: in pairs, fours and bytes, and then all bytes together. */
+static inline int evq_count(uint64_t bits) {
+    bits -= bits >> 1 & 0x5555555555555555;
+    bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+    bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0F;
+    return (int)(bits * 0x0101010101010101 >> 56);
+}
+
+/* Return the places of the bytes that are not ASCII. All 16 bytes must be readable. */
+static inline uint32_t evq_high(const uint8_t *text);
+
+/* Return the size of the whole characters that the 64 bytes begin with, and count those of several bytes; 0 if they
+ * must be looked at one by one, as all must that are wrong. One byte more must be readable. */
+static inline size_t evq_utf8(const uint8_t *text, size_t *characters);
+
 /* Copy 16 bytes. */
 static inline void evq_copy16(uint8_t *to, const uint8_t *from);
 
@@ -39,6 +59,40 @@ static inline uint32_t evq_odd(const uint8_t *text) {
     return (uint32_t)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7F))));
 }
 
+static inline uint32_t evq_high(const uint8_t *text) {
+    return (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)text));
+}
+
+static inline size_t evq_utf8(const uint8_t *text, size_t *characters) {
+    uint64_t high = 0, follow = 0, three = 0, rare = 0;
+    *characters = 0;
+    for (int part = 0; part < 4; part++)
+        high |= (uint64_t)evq_high(text + 16 * part) << (16 * part);
+    if (high == 0)
+        return 64;
+    for (int part = 0; part < 4; part++) { /* compared as signed: 0x80 is the least, and ASCII above all others */
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(text + 16 * part));
+        const __m128i next = _mm_loadu_si128((const __m128i *)(text + 16 * part + 1));
+        const __m128i follows = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xC0));
+        const __m128i overlong = _mm_or_si128(_mm_andnot_si128(follows, _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xC2))),
+                                              _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xE0)));
+        const __m128i surrogate = _mm_and_si128(_mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xED)), next),
+                                                _mm_cmpgt_epi8(next, _mm_set1_epi8((char)0x9F)));
+        const __m128i four = _mm_and_si128(bytes, _mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)0xEF)));
+        const __m128i from_e0 = _mm_and_si128(bytes, _mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)0xDF)));
+        follow |= (uint64_t)(uint32_t)_mm_movemask_epi8(follows) << (16 * part);
+        three |= (uint64_t)(uint32_t)_mm_movemask_epi8(from_e0) << (16 * part);
+        rare |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(overlong, surrogate), four));
+    }
+    const uint64_t leads = high & ~follow;
+    if (rare || follow != (leads << 1 | three << 2))
+        return 0;
+    const uint64_t cut = (leads & (uint64_t)1 << 63) | (three & (uint64_t)3 << 62); /* a character that goes on behind */
+    const size_t size = cut ? (size_t)evq_lowest(cut) : 64;
+    *characters = (size_t)evq_count(leads & ~cut);
+    return size;
+}
+
 static inline void evq_copy16(uint8_t *to, const uint8_t *from) {
     _mm_storeu_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
 }
@@ -63,15 +117,23 @@ static inline uint32_t evq_odd(const uint8_t *text) {
     return places;
 }
 
+static inline uint32_t evq_high(const uint8_t *text) {
+    uint32_t places = 0;
+    for (int i = 0; i < 16; i++)
+        places |= (uint32_t)(text[i] >> 7) << i;
+    return places;
+}
+
+static inline size_t evq_utf8(const uint8_t *text, size_t *characters) {
+    (void)text;
+    *characters = 0;
+    return 0;
+}
+
 static inline void evq_copy16(uint8_t *to, const uint8_t *from) {
     memmove(to, from, 16);
 }
 
 #endif
-
-/* Return the place of the lowest bit that is set; there must be one. */
-static inline int evq_lowest(uint64_t bits) {
-    return __builtin_ctzll(bits);
-}
 
 #endif

@@ -14,6 +14,12 @@ RECORD_MAX_LINES: Final = 1_000  # line ends inside one record's quotes
 RECORD_MAX_BYTES: Final = 1024 * 1024  # one record; also bounds what a parser keeps between two feeds
 FEED_MAX_BYTES: Final = 1 << 30  # offsets are 32 bits wide
 
+# --- Encodings --------------------------------------------------------------------------------------------------------
+
+WRONG: Final = 0xFF  # what a wrong byte becomes: wrong in UTF-8 too, so that its row is refused and no other
+# Codecs of Python in which ASCII is itself and any other character has one or two bytes; or four, in GB 18030 alone.
+TABLED_CODECS: Final = ("cp949", "cp932", "gb18030", "cp950", "cp1252")
+
 # --- Cells ------------------------------------------------------------------------------------------------------------
 
 CELL_MAX_CHARS: Final = 32_767  # what a cell of a workbook can hold

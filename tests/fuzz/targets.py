@@ -8,9 +8,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Final
 
-from evq_ext import Batch, Column, ColumnData, _reference
+from evq_ext import Batch, Column, ColumnData, _encoding, _encoding_reference, _reference
 from evq_ext._rows import RowParser
 from evq_ext._strings import strings as compiled_strings
+from evq_ext._tables import TABLED_CODECS
 
 LAYOUTS: Final = (
     (Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text")),
@@ -53,6 +54,25 @@ def strings(data: bytes) -> None:
         ends.append(ends[-1] + len(value))
     column = ColumnData(struct.pack(f"<{len(ends)}I", *ends), b"".join(values))
     assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
+
+
+def encoding(data: bytes) -> None:
+    """Check a text, cut into chunks, and transcode it."""
+    if len(data) < 3:
+        return
+    codec, first, second = TABLED_CODECS[data[0] % len(TABLED_CODECS)], data[1], data[2]
+    text = data[3:]
+    cuts = sorted({0, first * len(text) // 255, second * len(text) // 255, len(text)})
+    chunks = [text[start:end] for start, end in pairwise(cuts)]
+    outcomes = []
+    for module in (_encoding, _encoding_reference):
+        check, transcoder = module.Utf8Check(), module.Transcoder(codec)
+        for chunk in chunks:
+            check.feed(chunk)
+        check.finish()
+        utf8 = b"".join([*map(transcoder.feed, chunks), transcoder.finish()])
+        outcomes.append((check.characters, check.wrong, check.first_wrong, utf8))
+    assert outcomes[0] == outcomes[1], (codec, cuts, text)
 
 
 def _plain(batch: Batch) -> tuple[object, ...]:
