@@ -28,10 +28,11 @@ from evq_ext.types import (
 )
 
 if TYPE_CHECKING or IMPLEMENTATION == "compiled":
+    from evq_ext._order import order_of, take
     from evq_ext._rows import RowParser
     from evq_ext._strings import strings
 else:
-    from evq_ext._reference import RowParser, strings
+    from evq_ext._reference import RowParser, order_of, strings, take
 
 __all__ = (
     "EXACT",
@@ -52,10 +53,12 @@ __all__ = (
     "Warned",
     "find_header",
     "kind_of",
+    "order_of",
     "read_records",
     "recognise",
     "sniff_delimiter",
     "strings",
+    "take",
     "transcoder",
     "with_mark",
     "without_mark",

@@ -8,6 +8,8 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from evq_ext._column cimport is_cut
+
 cdef extern from "Python.h":
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     uint8_t* PyUnicode_1BYTE_DATA(object text)
@@ -44,15 +46,6 @@ def strings(column):
         Py_INCREF(value)
         PyList_SET_ITEM(values, index, value)
     return values
-
-
-cdef bint is_cut(const uint32_t* ends, Py_ssize_t count, size_t length) noexcept nogil:
-    """Tell whether the offsets ascend, up to `length`."""
-    cdef Py_ssize_t index
-    for index in range(count):
-        if ends[index] > ends[index + 1]:
-            return False
-    return ends[count] <= length
 
 
 cdef inline str find_string(Remembered* memory, const uint8_t* value, size_t length):

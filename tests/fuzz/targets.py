@@ -5,10 +5,12 @@ The first bytes of an input choose the options, the rest is the file.
 
 import struct
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from evq_ext import Batch, Column, ColumnData, _encoding, _encoding_reference, _reference
+from evq_ext._order import order_of as compiled_order_of
+from evq_ext._order import take as compiled_take
 from evq_ext._rows import RowParser
 from evq_ext._strings import strings as compiled_strings
 from evq_ext._tables import TABLED_CODECS
@@ -48,11 +50,7 @@ def strings(data: bytes) -> None:
     size = 4 * (data[0] % 32) if data else 0
     column = ColumnData(data[1 : 1 + size], data[1 + size :])
     assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
-    values = data.split(b"\n")
-    ends = [0]
-    for value in values:
-        ends.append(ends[-1] + len(value))
-    column = ColumnData(struct.pack(f"<{len(ends)}I", *ends), b"".join(values))
+    column = _column(data.split(b"\n"))
     assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
 
 
@@ -75,14 +73,31 @@ def encoding(data: bytes) -> None:
     assert outcomes[0] == outcomes[1], (codec, cuts, text)
 
 
+def order(data: bytes) -> None:
+    """Put a column of two pieces in order, and take values at places that may be anything."""
+    size = 4 * (data[0] % 32) if data else 0
+    places = data[1 : 1 + size]
+    pieces = [_column(data[1 + size :].split(b"\n")), ColumnData(places, data)]
+    for part in (pieces[:1], pieces):
+        assert _outcome(compiled_order_of, part) == _outcome(_reference.order_of, part), part
+        assert _outcome(compiled_take, part, places) == _outcome(_reference.take, part, places), (part, places)
+    ordered = compiled_order_of(pieces[:1])
+    assert compiled_take(pieces[:1], ordered) == _reference.take(pieces[:1], ordered), pieces
+
+
+def _column(values: list[bytes]) -> ColumnData:
+    ends = [0, *accumulate(map(len, values))]
+    return ColumnData(struct.pack(f"<{len(ends)}I", *ends), b"".join(values))
+
+
 def _plain(batch: Batch) -> tuple[object, ...]:
     """Return a batch as it compares: every judgement made, lists as lists."""
     sequences = (list(batch.rejects), list(batch.warned), list(batch.duplicates))
     return (batch.count, batch.rows, batch.columns, *sequences, batch.consumed)
 
 
-def _outcome(function: Callable[[ColumnData], list[str]], column: ColumnData) -> object:
+def _outcome(function: Callable[..., object], *arguments: object) -> object:
     try:
-        return function(column)
+        return function(*arguments)
     except ValueError as error:
         return type(error)

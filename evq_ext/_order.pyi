@@ -1,0 +1,6 @@
+from collections.abc import Sequence
+
+from evq_ext.types import ColumnData
+
+def order_of(pieces: Sequence[ColumnData]) -> bytes: ...
+def take(pieces: Sequence[ColumnData], places: bytes) -> ColumnData: ...
