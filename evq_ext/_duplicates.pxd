@@ -1,22 +1,21 @@
 """Find the rows whose e-mail an earlier row has, and leave them out."""
 
 from evq_ext._identity cimport AHEAD, Slot, Table, evq_prefetch, find_slot, hash_email, home_slot
-from evq_ext._reader cimport Output, Reader, Row, count_rows, end_value
+from evq_ext._outputs cimport Output, Outputs, Row, append_row, count_rows
 from libc.stdint cimport uint32_t
 from libc.string cimport memmove
 
 
-cdef inline size_t find_twins(Table* table, Reader* reader, size_t identity, bint last_wins) noexcept nogil:
+cdef inline size_t find_twins(Table* table, Outputs* outputs, const Output* emails, bint last_wins) noexcept nogil:
     """Set `twin` in the rows that have one, and return how many; the table has room for all rows.
 
     The row that counts, the first one or the last, is the one that the table holds.
     """
-    cdef Row* rows = <Row*>reader.rows.data
-    cdef size_t count = count_rows(&reader.rows)
+    cdef Row* rows = <Row*>outputs.rows.data
+    cdef size_t count = count_rows(&outputs.rows)
     cdef size_t start = 0
     cdef size_t found = 0
     cdef size_t index, end
-    cdef const Output* emails = &reader.outputs[identity]
     cdef const uint32_t* offsets = <uint32_t*>emails.offsets.data
     cdef Slot[AHEAD] wanted
     cdef Slot* slot
@@ -41,30 +40,37 @@ cdef inline size_t find_twins(Table* table, Reader* reader, size_t identity, bin
     return found
 
 
-cdef inline void drop_twins(Reader* reader) noexcept nogil:
-    """Take the rows that have a twin out of the rows and outputs."""
-    cdef Row* rows = <Row*>reader.rows.data
-    cdef size_t count = count_rows(&reader.rows)
+cdef inline void drop_twins(Outputs* outputs) noexcept nogil:
+    """Take the rows that have a twin out of the rows and columns."""
+    cdef Row* rows = <Row*>outputs.rows.data
+    cdef size_t count = count_rows(&outputs.rows)
     cdef size_t index
-    for index in range(reader.kept):
-        drop_values(&reader.outputs[index], rows, count)
-    reader.rows.length = 0
+    for index in range(outputs.kept):
+        drop_values_of_twins(&outputs.columns[index], rows, count)
+    outputs.rows.length = 0
     for index in range(count):
         if rows[index].twin == 0:
-            rows[count_rows(&reader.rows)] = rows[index]
-            reader.rows.length += sizeof(Row)
+            append_row(&outputs.rows, &rows[index])
 
 
-cdef inline void drop_values(Output* output, const Row* rows, size_t count) noexcept nogil:
-    cdef const uint32_t* offsets = <uint32_t*>output.offsets.data
-    cdef uint32_t start
-    cdef uint32_t end = 0
-    cdef size_t index
-    output.text.length = 0
-    output.offsets.length = sizeof(uint32_t)
-    for index in range(count):
-        start, end = end, offsets[index + 1]  # read before a value that is kept ends there
-        if rows[index].twin == 0:
-            memmove(output.text.data + output.text.length, output.text.data + start, end - start)
-            output.text.length += end - start
-            end_value(output)
+cdef inline void drop_values_of_twins(Output* output, const Row* rows, size_t count) noexcept nogil:
+    """Move each run of values between two twins to where the last one ends."""
+    cdef uint32_t* offsets = <uint32_t*>output.offsets.data
+    cdef size_t kept = 0
+    cdef size_t first = 0
+    cdef size_t last
+    cdef uint32_t start, shift
+    while first < count:
+        last = first
+        while last < count and rows[last].twin == 0:
+            last += 1
+        start = offsets[first]
+        shift = start - offsets[kept]
+        memmove(output.text.data + offsets[kept], output.text.data + start, offsets[last] - start)
+        while first < last:
+            kept += 1
+            first += 1
+            offsets[kept] = offsets[first] - shift
+        first = last + 1
+    output.text.length = offsets[kept]
+    output.offsets.length = (kept + 1) * sizeof(uint32_t)

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar, overload
+from struct import Struct
+from typing import ClassVar, NamedTuple, TypeVar, overload
 
-from evq_ext._records import split_record
+from evq_ext._records import ROW_TOO_LONG, UNCLOSED_QUOTE, split_record
 from evq_ext._rules import Rules, duplicate_of
 from evq_ext.types import Reject, Warned
 
 Judged = TypeVar("Judged")
 
 
-class SetAside(NamedTuple):
+class Record(NamedTuple):
     """Hold a record: its bytes without the line end, the fault it was read with, and whose duplicate it is (or 0)."""
 
     row: int
@@ -20,10 +21,28 @@ class SetAside(NamedTuple):
     first_row: int
 
 
+class Records:
+    """Hold records as the kernels do: rows (see `Row` in `_outputs.pxd`), and the bytes into which they cut."""
+
+    _ROW: ClassVar = Struct("<IIIIBxxx")
+    _FAULTS: ClassVar = ("", UNCLOSED_QUOTE, ROW_TOO_LONG)  # in the order of `Fault` in `_reader.pxd`
+
+    def __init__(self, rows: bytes, contents: bytes) -> None:
+        self._rows = rows
+        self._contents = contents
+
+    def __len__(self) -> int:
+        return len(self._rows) // self._ROW.size
+
+    def __getitem__(self, index: int) -> Record:
+        start, end, row, first_row, fault = self._ROW.unpack_from(self._rows, index * self._ROW.size)
+        return Record(row, self._contents[start:end], self._FAULTS[fault], first_row)
+
+
 class Later(Sequence[Judged]):
     """Hold what becomes of rows that were set aside, found out anew at each look."""
 
-    def __init__(self, judge: Callable[[SetAside], Judged], records: Sequence[SetAside]) -> None:
+    def __init__(self, judge: Callable[[Record], Judged], records: Records) -> None:
         self._judge = judge
         self._records = records
 
@@ -35,29 +54,30 @@ class Later(Sequence[Judged]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Judged]: ...
     def __getitem__(self, index: int | slice) -> Judged | Sequence[Judged]:
-        if isinstance(index, slice):
-            return Later(self._judge, self._records[index])
-        return self._judge(self._records[index])
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self[place] for place in places]
+        return self._judge(self._records[places])
 
 
-def rejects(rules: Rules, records: Sequence[SetAside]) -> Sequence[Reject]:
+def rejects(rules: Rules, records: Records) -> Sequence[Reject]:
     """Return the rejects that the refused rows will be."""
     return Later(partial(_reject, rules), records)
 
 
-def warned(rules: Rules, records: Sequence[SetAside]) -> Sequence[Warned]:
+def warned(rules: Rules, records: Records) -> Sequence[Warned]:
     """Return the warnings that the accepted rows will have."""
     return Later(partial(_warned, rules), records)
 
 
-def _reject(rules: Rules, record: SetAside) -> Reject:
+def _reject(rules: Rules, record: Record) -> Reject:
     verdict = rules.judge(split_record(record.content, rules.delimiter, record.fault), record.fault)
     assert verdict is not None, "a blank record is not set aside"  # noqa: S101  the kernels have seen to it
     errors = (duplicate_of(rules, verdict.raw, record.first_row),) if record.first_row else verdict.errors
     return Reject(record.row, verdict.raw, errors)
 
 
-def _warned(rules: Rules, record: SetAside) -> Warned:
+def _warned(rules: Rules, record: Record) -> Warned:
     verdict = rules.judge(split_record(record.content, rules.delimiter, record.fault), record.fault)
     assert verdict is not None, "a blank record is not set aside"  # noqa: S101  the kernels have seen to it
     return Warned(record.row, verdict.warnings)

@@ -14,7 +14,7 @@ cdef struct Walk:
 
 
 cdef inline void begin_walk(Walk* walk, const uint8_t* text, size_t length) noexcept nogil:
-    """Stand before the text, behind which the padding must be readable."""
+    """Stand before the text, behind which the padding must be zeros: no marks."""
     walk.text = text
     walk.length = length
     walk.base = 0
@@ -39,7 +39,5 @@ cdef inline size_t next_mark(Walk* walk) noexcept nogil:
         walk.base += 64
         walk.marks = walk.ahead = evq_marks(walk.text + walk.base, walk.delimiter)
     at = walk.base + evq_lowest(walk.ahead)
-    if at >= walk.length:
-        return walk.length
     walk.ahead &= walk.ahead - 1
     return at

@@ -13,6 +13,7 @@ cdef extern from "_simd.h" nogil:
     uint32_t evq_high(const uint8_t* text)
     size_t evq_utf8(const uint8_t* text, size_t* characters)
     void evq_copy16(uint8_t* to, const uint8_t* source)
+    void evq_copy(uint8_t* to, const uint8_t* source, size_t length)
     int evq_lowest(uint64_t bits)
 
 

@@ -43,7 +43,9 @@ class RowParser:
         self._seen: dict[str, int] = {}  # e-mail of an accepted row: its number
         self._read = 0  # records, of any kind
         self._records = 0
+        self._fed = 0  # bytes
         self._finished = False
+        self._busy = False
 
     @property
     def records(self) -> int:
@@ -51,29 +53,34 @@ class RowParser:
         return self._records
 
     def feed(self, data: bytes) -> Batch:
-        """Read one chunk, of at most 1 GiB.
+        """Read one chunk, of at most 1 GiB; what a call takes in memory is in proportion to it.
 
-        Raises ValueError for a larger one, and after `finish`.
+        Raises ValueError for a larger one, for more than 4 GiB in all, and after `finish`; RuntimeError while another
+        call is under way, and after one that was broken off.
         """
         return self._parse(data, last=False)
 
     def finish(self) -> Batch:
         """Read what is left, now that no more comes.
 
-        Raises ValueError if that was said before.
+        Raises ValueError if that was said before; RuntimeError as `feed` does.
         """
         batch = self._parse(b"", last=True)
         self._finished = True
         return batch
 
     def _parse(self, data: bytes, *, last: bool) -> Batch:
-        check_call(len(data), finished=self._finished)
+        check_call(len(data), fed=self._fed, finished=self._finished, busy=self._busy)
+        self._busy = True
+        self._fed += len(data)
         draft = _Draft(len(self._rules.kept))
         for record in self._reader.feed(data, last=last):
             self._read += 1
             if self._read > self._rules.skip_records:
                 self._take(record, draft)
-        return draft.batch(self._rules, self._reader.consumed)
+        batch = draft.batch(self._rules, self._reader.consumed)
+        self._busy = False  # not so where something was raised: then nobody knows what was read
+        return batch
 
     def _take(self, record: Record, draft: "_Draft") -> None:
         verdict = self._rules.judge(record.cells, record.fault)

@@ -14,28 +14,27 @@ from evq_ext._rules import Rules, check_call
 from evq_ext.types import Batch, ColumnData, Duplicate
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from evq_ext._cells cimport CHOICE, EMAIL, IGNORED, NAME, PHONE, TEXT, Cell, Column, Knowledge, Spelling
 from evq_ext._duplicates cimport drop_twins, find_twins
 from evq_ext._identity cimport Table, reserve_slots
 from evq_ext._marks cimport begin_walk
 from evq_ext._memory cimport PADDING, Vector, reserve
+from evq_ext._outputs cimport Output, Outputs, Row, append_row, clear, count_rows, keep_values
 from evq_ext._phone cimport Plan
-from evq_ext._reader cimport (
-    CHOICE, EMAIL, IGNORED, NAME, NO_MEMORY, PHONE, ROW_TOO_LONG, SOUND, TEXT, TO_BE_JUDGED, UNCLOSED_QUOTE,
-    Found, Limits, Output, Reader, Row, Spelling, Spellings, count_rows, keep_cells, read_all,
-)
+from evq_ext._reader cimport NO_MEMORY, TO_BE_JUDGED, Bounds, Found, Reader, read_all
 from evq_ext._text cimport DROPPED, PLAIN, SPACE, Chars
 from libc.stdint cimport uint8_t, uint32_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcpy, memmove, memset
 
 if sys.byteorder != "little":
     raise ImportError("The compiled core writes little-endian numbers by copying its own; this machine is big-endian.")
 
 cdef Chars CHARS
-cdef Limits LIMITS
+cdef Bounds BOUNDS
+cdef Knowledge KNOWN
 cdef Plan PLAN
 cdef dict KINDS = {"name": NAME, "email": EMAIL, "phone": PHONE, "text": TEXT, "choice": CHOICE}
-cdef dict FAULTS = {SOUND: "", UNCLOSED_QUOTE: _records.UNCLOSED_QUOTE, ROW_TOO_LONG: _records.ROW_TOO_LONG}
 
 
 cdef void fill_tables():
@@ -45,13 +44,16 @@ cdef void fill_tables():
     for first, last in _tables.PLAIN_RANGES:
         for code in range(first, last + 1):
             CHARS.plain[<size_t>code >> 3] |= <uint8_t>(1 << (code & 7))
-    LIMITS.quoted_bytes = _tables.QUOTED_MAX_BYTES
-    LIMITS.record_bytes = _tables.RECORD_MAX_BYTES
-    LIMITS.record_lines = _tables.RECORD_MAX_LINES
-    LIMITS.cell_chars = _tables.CELL_MAX_CHARS
-    LIMITS.name_chars = _tables.NAME_MAX_CHARS
-    LIMITS.text_chars = _tables.TEXT_MAX_CHARS
-    LIMITS.text_mark = <uint8_t>ord(_tables.TEXT_MARK)
+    for block in range(0x800 // 64, 1024):  # those that three bytes may stand for
+        CHARS.blocks[block] = all([CHARS.plain[8 * block + part] == 0xFF for part in range(8)])
+    KNOWN.chars = &CHARS
+    KNOWN.cell_chars = _tables.CELL_MAX_CHARS
+    KNOWN.name_chars = _tables.NAME_MAX_CHARS
+    KNOWN.text_chars = _tables.TEXT_MAX_CHARS
+    KNOWN.text_mark = <uint8_t>ord(_tables.TEXT_MARK)
+    BOUNDS.quoted_bytes = _tables.QUOTED_MAX_BYTES
+    BOUNDS.record_bytes = _tables.RECORD_MAX_BYTES
+    BOUNDS.record_lines = _tables.RECORD_MAX_LINES
 
 
 fill_tables()
@@ -68,73 +70,79 @@ cdef class RowParser:
     cdef Vector input
     cdef object rules
     cdef list spelt                 # the bytes that the reader's spellings point into
-    cdef size_t identity            # which of the kept columns it is
-    cdef size_t consumed, seen
+    cdef Output* emails             # of the column that tells the participants apart
+    cdef size_t consumed, fed, seen
     cdef bint at_start, busy, finished
 
     def __cinit__(self, columns, *, delimiter=b",", skip_records=0, number_by="line", region="KR",
                   duplicates="skip"):
-        cdef size_t place = 0
+        cdef Outputs* outputs = &self.reader.outputs
+        cdef Column* column
         self.rules = Rules(columns=tuple(columns), delimiter=delimiter, skip_records=skip_records,
                            number_by=number_by, region=region, duplicates=duplicates)
-        self.identity = self.rules.kept.index(self.rules.identity)
         self.spelt = []
         self.at_start = True
-        self.reader.limits = LIMITS
-        self.reader.chars = &CHARS
-        self.reader.plan = &PLAN if authority.PHONE_TABLES_FIT and region == "KR" else NULL
-        self.reader.certain_email = authority.EMAIL_TABLES_FIT
+        self.reader.bounds = BOUNDS
+        self.reader.known = KNOWN
+        self.reader.known.plan = &PLAN if authority.PHONE_TABLES_FIT and region == "KR" else NULL
+        self.reader.known.certain_email = authority.EMAIL_TABLES_FIT
         self.reader.walk.delimiter = delimiter[0]
         self.reader.number_by_line = number_by == "line"
         self.reader.skip = skip_records
         self.reader.line = 1
         self.reader.width = len(self.rules.columns)
-        self.reader.kept = len(self.rules.kept)
-        self.reader.kinds = <uint8_t*>calloc(self.reader.width, 1)
-        self.reader.places = <size_t*>calloc(self.reader.width, sizeof(size_t))
-        self.reader.outputs = <Output*>calloc(self.reader.kept + 1, sizeof(Output))
-        self.reader.spellings = <Spellings*>calloc(self.reader.width, sizeof(Spellings))
-        if self.reader.spellings == NULL or self.reader.kinds == NULL or self.reader.places == NULL or self.reader.outputs == NULL:
+        self.reader.columns = <Column*>calloc(self.reader.width, sizeof(Column))
+        self.reader.cells = <Cell*>calloc(self.reader.width + 1, sizeof(Cell))
+        outputs.kept = len(self.rules.kept)
+        outputs.columns = <Output*>calloc(outputs.kept + 1, sizeof(Output))
+        if self.reader.columns == NULL or self.reader.cells == NULL or outputs.columns == NULL:
             raise MemoryError
-        for index, column in enumerate(self.rules.columns):
-            self.reader.kinds[<size_t>index] = KINDS[column.kind] if column is not None else IGNORED
-            self.reader.places[<size_t>index] = place if column is not None else self.reader.kept
-            place += column is not None
-            if column is not None:
-                self.take_spellings(&self.reader.spellings[<size_t>index], column.choices)
+        self.emails = outputs.columns + <size_t>self.rules.kept.index(self.rules.identity)
+        output = outputs.columns
+        column = self.reader.columns
+        for named in self.rules.columns:
+            if named is None:
+                column.kind = IGNORED
+                column.output = outputs.columns + outputs.kept
+            else:
+                column.kind = KINDS[named.kind]
+                column.output = output
+                self.take_spellings(column, named.choices)
+                output += 1
+            column += 1
         key = os.urandom(16)
         memcpy(self.table.key, PyBytes_AS_STRING(key), 16)
 
     def __dealloc__(self):
+        cdef Outputs* outputs = &self.reader.outputs
         cdef size_t index
-        for index in range(self.reader.kept + 1 if self.reader.outputs != NULL else 0):
-            free(self.reader.outputs[index].text.data)
-            free(self.reader.outputs[index].offsets.data)
-        free(self.reader.outputs)
-        for index in range(self.reader.width if self.reader.spellings != NULL else 0):
-            free(self.reader.spellings[index].items)
-        free(self.reader.spellings)
-        free(self.reader.places)
-        free(self.reader.kinds)
-        free(self.reader.rows.data)
-        free(self.reader.refused.data)
+        for index in range(outputs.kept + 1 if outputs.columns != NULL else 0):
+            free(outputs.columns[index].text.data)
+            free(outputs.columns[index].offsets.data)
+        free(outputs.columns)
+        free(outputs.rows.data)
+        free(outputs.refused.data)
+        for index in range(self.reader.width if self.reader.columns != NULL else 0):
+            free(self.reader.columns[index].spellings)
+        free(self.reader.columns)
+        free(self.reader.cells)
         free(self.table.slots)
         free(self.input.data)
 
-    cdef int take_spellings(self, Spellings* spellings, tuple choices) except -1:
+    cdef int take_spellings(self, Column* column, tuple choices) except -1:
         """Let the kernels know the usual spellings; the rules know the others."""
         cdef Spelling* spelling
         pairs = [(spelt.encode(), choice.encode()) for spelt, choice in _rules.spellings(choices)]
         self.spelt.append(pairs)
-        spellings.items = <Spelling*>calloc(len(pairs), sizeof(Spelling))
-        if spellings.items == NULL and pairs:
+        column.spellings = <Spelling*>calloc(len(pairs), sizeof(Spelling))
+        if column.spellings == NULL and pairs:
             raise MemoryError
         for text, choice in pairs:
-            spelling = &spellings.items[spellings.count]
+            spelling = &column.spellings[column.spelling_count]
             spelling.text = <uint8_t*>PyBytes_AS_STRING(text)
             spelling.choice = <uint8_t*>PyBytes_AS_STRING(choice)
             spelling.length = len(<bytes>text)
-            spellings.count += 1
+            column.spelling_count += 1
         return 0
 
     @property
@@ -143,42 +151,40 @@ cdef class RowParser:
         return self.seen
 
     def feed(self, bytes data not None):
-        """Read one chunk, of at most 1 GiB.
+        """Read one chunk, of at most 1 GiB; what a call takes in memory is in proportion to it.
 
-        Raises ValueError for a larger one, and after `finish`; RuntimeError while another thread is in a call.
+        Raises ValueError for a larger one, for more than 4 GiB in all, and after `finish`; RuntimeError while another
+        call is under way, and after one that was broken off.
         """
         return self.parse(data, False)
 
     def finish(self):
         """Read what is left, now that no more comes.
 
-        Raises ValueError if that was said before.
+        Raises ValueError if that was said before; RuntimeError as `feed` does.
         """
         batch = self.parse(b"", True)
         self.finished = True
         return batch
 
     cdef object parse(self, bytes data, bint last):
-        check_call(len(data), finished=self.finished)
-        if self.busy:
-            raise RuntimeError("Another thread is feeding this parser; feed it from one thread at a time.")
+        check_call(len(data), fed=self.fed, finished=self.finished, busy=self.busy)
         self.busy = True
-        try:
-            self.take_input(data, last)
-            return self.settle(self.read())
-        finally:
-            self.busy = False
+        self.take_input(data, last)
+        self.read()
+        batch = self.settle()
+        self.busy = False  # not so where something was raised: then nobody knows what was read
+        return batch
 
     cdef int take_input(self, bytes data, bint last) except -1:
         """Put the data behind what the last call has left, and the reader before all that."""
         cdef Reader* reader = &self.reader
-        cdef size_t index
-        cdef Output* output
+        self.fed += len(data)
         if reader.at > 0:
             self.input.length -= reader.at
             memmove(self.input.data, self.input.data + reader.at, self.input.length)
             reader.at = 0
-        if not reserve(&self.input, len(data)):
+        if not reserve(&self.input, len(data)) or not clear(&reader.outputs):
             raise MemoryError
         memcpy(self.input.data + self.input.length, PyBytes_AS_STRING(data), len(data))
         self.input.length += len(data)
@@ -186,26 +192,17 @@ cdef class RowParser:
         reader.text = self.input.data
         reader.length = self.input.length
         reader.last = last
-        reader.rows.length = reader.refused.length = 0
-        for index in range(reader.kept + 1):
-            output = &reader.outputs[index]
-            output.text.length = output.offsets.length = 0
-            if not reserve(&output.offsets, sizeof(uint32_t)):
-                raise MemoryError
-            memset(output.offsets.data, 0, sizeof(uint32_t))
-            output.offsets.length = sizeof(uint32_t)
         begin_walk(&reader.walk, reader.text, reader.length)
         return 0
 
-    cdef list read(self):
-        """Let the kernels read the input, and judge the rows that they leave; return the refused ones."""
+    cdef int read(self) except -1:
+        """Let the kernels read the input, and judge the rows that they leave."""
         cdef Found found
         cdef Reader* reader = &self.reader
-        refused = []
         if self.at_start:
             head = PyBytes_FromStringAndSize(<char*>reader.text, min(reader.length, <size_t>3))
             if not reader.last and len(head) < len(_tables.BOM) and _tables.BOM.startswith(head):
-                return refused
+                return 0
             self.at_start = False
             reader.at = len(_tables.BOM) if head == _tables.BOM else 0
         while True:
@@ -213,44 +210,31 @@ cdef class RowParser:
                 found = read_all(reader)
             if found == NO_MEMORY:
                 raise MemoryError
-            self.set_aside(&reader.refused, refused)
-            self.seen += count_rows(&reader.refused)
-            reader.refused.length = 0
             if found != TO_BE_JUDGED:
                 break
-            self.judge(refused)
-        self.seen += count_rows(&reader.rows)
+            self.judge()
+        self.seen += count_rows(&reader.outputs.rows) + count_rows(&reader.outputs.refused)
         self.consumed += reader.at
-        return refused
-
-    cdef object record(self, const Row* row):
-        content = PyBytes_FromStringAndSize(<char*>self.input.data + row.start, row.end - row.start)
-        return _later.SetAside(row.number, content, FAULTS[row.fault], row.twin)
-
-    cdef int set_aside(self, const Vector* rows, list records) except -1:
-        cdef size_t index
-        for index in range(count_rows(rows)):
-            records.append(self.record(<Row*>rows.data + index))
         return 0
 
-    cdef int judge(self, list refused) except -1:
+    cdef int judge(self) except -1:
         """Let the rules judge the row at hand, and take its values if it is valid."""
-        cdef Reader* reader = &self.reader
+        cdef Outputs* outputs = &self.reader.outputs
+        cdef Row* row = &self.reader.row
         cdef size_t index = 0
-        record = self.record(&reader.row)
-        verdict = self.rules.judge(_records.split_record(record.content, self.rules.delimiter, ""), "")
+        content = PyBytes_FromStringAndSize(<char*>self.input.data + row.start, row.end - row.start)
+        verdict = self.rules.judge(_records.split_record(content, self.rules.delimiter, ""), "")
         if verdict is None:
             return 0
         if verdict.errors:
-            self.seen += 1
-            refused.append(record)
+            append_row(&outputs.refused, row)
             return 0
         for value in verdict.values:
-            self.put(&reader.outputs[index], value.encode())
+            self.put(&outputs.columns[index], value.encode())
             index += 1
-        reader.row.warned = bool(verdict.warnings)
-        if not keep_cells(reader):
-            raise MemoryError
+        outputs.spare_bytes = 0  # the values may be longer than their cells by any amount
+        row.warned = bool(verdict.warnings)
+        keep_values(outputs, row)
         return 0
 
     cdef int put(self, Output* output, bytes value) except -1:
@@ -260,60 +244,84 @@ cdef class RowParser:
         output.text.length += len(value)
         return 0
 
-    cdef object settle(self, list refused):
+    cdef object settle(self):
         """Apply the duplicate policy to the rows, and pack those that are accepted."""
-        cdef Reader* reader = &self.reader
+        cdef Outputs* outputs = &self.reader.outputs
         cdef bint last_wins = self.rules.duplicates == "update"
-        cdef size_t twins = 0
+        cdef size_t twins
         duplicates = []
-        if not reserve_slots(&self.table, count_rows(&reader.rows)):
+        if not reserve_slots(&self.table, count_rows(&outputs.rows)):
             raise MemoryError
         with nogil:
-            twins = find_twins(&self.table, reader, self.identity, last_wins)
+            twins = find_twins(&self.table, outputs, self.emails, last_wins)
         if twins:
-            self.leave_out_twins(refused, duplicates)
+            self.leave_out_twins(duplicates)
         return Batch(
-            count=count_rows(&reader.rows),
+            count=count_rows(&outputs.rows),
             rows=self.pack_numbers(),
             columns=self.pack_columns(),
-            rejects=_later.rejects(self.rules, refused),
-            warned=_later.warned(self.rules, self.warned_records()),
+            rejects=_later.rejects(self.rules, self.pack_records(&outputs.refused, False)),
+            warned=_later.warned(self.rules, self.pack_records(&outputs.rows, True)),
             duplicates=duplicates,
             consumed=self.consumed,
         )
 
-    cdef int leave_out_twins(self, list refused, list duplicates) except -1:
+    cdef int leave_out_twins(self, list duplicates) except -1:
+        cdef Outputs* outputs = &self.reader.outputs
         cdef const Row* row
         cdef size_t index
         policy = self.rules.duplicates
-        for index in range(count_rows(&self.reader.rows)):
-            row = <Row*>self.reader.rows.data + index
+        for index in range(count_rows(&outputs.rows)):
+            row = <Row*>outputs.rows.data + index
             if row.twin == 0:
                 continue
             if policy == "skip":
                 duplicates.append(Duplicate(row.number, row.twin))
             elif policy == "update":
                 duplicates.append(Duplicate(row.twin, row.number))
+            elif reserve(&outputs.refused, sizeof(Row)):
+                append_row(&outputs.refused, row)
             else:
-                refused.append(self.record(row))
-        refused.sort()  # by row number
+                raise MemoryError
+        if policy == "error":
+            qsort(outputs.refused.data, count_rows(&outputs.refused), sizeof(Row), compare_rows)
         if policy != "update":
-            drop_twins(&self.reader)
+            drop_twins(outputs)
         return 0
 
-    cdef list warned_records(self):
-        cdef Row* row
-        cdef size_t index
-        records = []
-        for index in range(count_rows(&self.reader.rows)):
-            row = <Row*>self.reader.rows.data + index
-            if row.warned:
-                records.append(self.record(row))
-        return records
+    cdef object pack_records(self, const Vector* rows, bint warned):
+        """Return the records of the rows, or of those with a warning, for `_later`."""
+        cdef const Row* row = <Row*>rows.data
+        cdef const Row* end = row + count_rows(rows)
+        cdef Vector chosen = Vector(NULL, 0, 0)
+        cdef Vector contents = Vector(NULL, 0, 0)
+        try:
+            while row < end:
+                if row.warned or not warned:
+                    self.copy_record(row, &chosen, &contents)
+                row += 1
+            return _later.Records(pack(&chosen), pack(&contents))
+        finally:
+            free(chosen.data)
+            free(contents.data)
+
+    cdef int copy_record(self, const Row* row, Vector* rows, Vector* contents) except -1:
+        """Append a row, and its record; the row's place is the one among the contents then."""
+        cdef size_t length = row.end - row.start
+        cdef Row* copied
+        if not reserve(rows, sizeof(Row)) or not reserve(contents, length):
+            raise MemoryError
+        append_row(rows, row)
+        copied = <Row*>(rows.data + rows.length) - 1
+        copied.start = <uint32_t>contents.length
+        copied.end = <uint32_t>(contents.length + length)
+        memcpy(contents.data + contents.length, self.input.data + row.start, length)
+        contents.length += length
+        return 0
 
     cdef bytes pack_numbers(self):
-        cdef const Row* rows = <Row*>self.reader.rows.data
-        cdef size_t count = count_rows(&self.reader.rows)
+        cdef const Row* rows = <Row*>self.reader.outputs.rows.data
+        cdef size_t count = count_rows(&self.reader.outputs.rows)
         cdef bytes packed = PyBytes_FromStringAndSize(NULL, count * sizeof(uint32_t))
         cdef uint32_t* numbers = <uint32_t*>PyBytes_AS_STRING(packed)
         cdef size_t index
@@ -322,7 +330,7 @@ cdef class RowParser:
         return packed
 
     cdef dict pack_columns(self):
-        cdef const Output* output = self.reader.outputs
+        cdef const Output* output = self.reader.outputs.columns
         columns = {}
         for column in self.rules.kept:
             columns[column.name] = ColumnData(pack(&output.offsets), pack(&output.text))
@@ -332,3 +340,10 @@ cdef class RowParser:
 
 cdef bytes pack(const Vector* vector):
     return PyBytes_FromStringAndSize(<char*>vector.data, vector.length)
+
+
+cdef int compare_rows(const void* first, const void* second) noexcept nogil:
+    """Order rows by their places in the input, for qsort."""
+    cdef uint32_t one = (<const Row*>first).start
+    cdef uint32_t other = (<const Row*>second).start
+    return (one > other) - (one < other)

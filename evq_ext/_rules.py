@@ -99,12 +99,22 @@ class Rules:
         return Verdict(raw, (), tuple(errors)) if errors else Verdict(raw, tuple(values), ())
 
 
-def check_call(size: int, *, finished: bool) -> None:
-    """Raise ValueError for `size` bytes too many to feed at once, and for any call after the end."""
+def check_call(size: int, *, fed: int, finished: bool, busy: bool) -> None:
+    """Raise if `size` bytes cannot be fed after the `fed` ones.
+
+    ValueError if they are too many, or the parser is finished; RuntimeError if a call of it has not returned.
+    """
+    if busy:
+        raise RuntimeError(
+            "Another call of this parser is under way in another thread, or was broken off by an error. Feed a parser "
+            "from one thread at a time, and make a new one after an error."
+        )
     if finished:
         raise ValueError("This parser is finished; make a new one for the next file.")
     if size > _tables.FEED_MAX_BYTES:
         raise ValueError(f"{size} bytes are too many for one call; feed at most {_tables.FEED_MAX_BYTES} at a time.")
+    if fed + size > _tables.FILE_MAX_BYTES:
+        raise ValueError(f"{fed + size} bytes are too many for one file; at most {_tables.FILE_MAX_BYTES} can be read.")
 
 
 def duplicate_of(rules: Rules, raw: tuple[str, ...], first_row: int) -> Finding:

@@ -36,6 +36,12 @@ static inline size_t evq_utf8(const uint8_t *text, size_t *characters);
 /* Copy 16 bytes. */
 static inline void evq_copy16(uint8_t *to, const uint8_t *from);
 
+/* Copy to where nothing overlaps; up to 15 bytes more than `length` are read and written. */
+static inline void evq_copy(uint8_t *to, const uint8_t *from, size_t length) {
+    for (size_t at = 0; at < length; at += 16)
+        evq_copy16(to + at, from + at);
+}
+
 #ifdef __SSE2__
 
 #include <emmintrin.h>

@@ -12,7 +12,8 @@ DELIMITERS: Final = (b",", b";", b"\t", b"|")
 QUOTED_MAX_BYTES: Final = 64 * 1024  # inside one pair of quotes
 RECORD_MAX_LINES: Final = 1_000  # line ends inside one record's quotes
 RECORD_MAX_BYTES: Final = 1024 * 1024  # one record; also bounds what a parser keeps between two feeds
-FEED_MAX_BYTES: Final = 1 << 30  # offsets are 32 bits wide
+FEED_MAX_BYTES: Final = 1 << 30  # offsets are 32 bits wide, and no text grows to more than thrice its size
+FILE_MAX_BYTES: Final = (1 << 32) - 1  # row numbers are 32 bits wide, and no row has less than a byte
 
 # --- Encodings --------------------------------------------------------------------------------------------------------
 

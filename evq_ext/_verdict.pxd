@@ -1,6 +1,7 @@
-"""What a kernel says of a value."""
+"""What a kernel says of a value, or of a row."""
 
 cdef enum Verdict:
     TAKEN       # it is clean, and what the rules would make of it
     REFUSED     # the rules would refuse it
     UNSURE      # only the rules can tell
+    BLANK       # there is nothing in the row
