@@ -8,7 +8,7 @@ from qrcode import QRCode
 from qrcode.constants import ERROR_CORRECT_M
 
 from benchmarks.measuring import Effort, Row, alternate, figures, rate
-from evq_server.qr import qr_png
+from evq_ext import qr_png
 
 CODES: Final = 50
 TOKEN: Final = "0123456789ABCDEFGHJKMNPQRS"  # noqa: S105 - nobody's; 26 characters, as a ticket's token has

@@ -1,14 +1,17 @@
-"""Turn the bytes of a participants file into clean columns and precise errors.
+"""Turn the bytes of a participants file into clean columns and precise errors, and the text of a ticket into a QR code.
 
 parser = RowParser([Column("name", "name"), Column("email", "email"), None], skip_records=1)
 batch = parser.feed(chunk)          # any number of times
 batch = parser.finish()
 names = strings(batch.columns["name"])
+
+picture = qr_png("0123456789ABCDEFGHJKMNPQRS")
 """
 
 from typing import TYPE_CHECKING
 
 from evq_ext._implementation import IMPLEMENTATION
+from evq_ext._qr_rules import QrError
 from evq_ext._records import read_records, sniff_delimiter
 from evq_ext._rules import with_mark, without_mark
 from evq_ext.encodings import Utf8Check, transcoder
@@ -29,9 +32,11 @@ from evq_ext.types import (
 
 if TYPE_CHECKING or IMPLEMENTATION == "compiled":
     from evq_ext._order import order_of, take
+    from evq_ext._qr import qr_matrix, qr_png, qr_svg
     from evq_ext._rows import RowParser
     from evq_ext._strings import strings
 else:
+    from evq_ext._qr_reference import qr_matrix, qr_png, qr_svg
     from evq_ext._reference import RowParser, order_of, strings, take
 
 __all__ = (
@@ -47,6 +52,7 @@ __all__ = (
     "Guess",
     "Kind",
     "NumberBy",
+    "QrError",
     "Reject",
     "RowParser",
     "Utf8Check",
@@ -54,6 +60,9 @@ __all__ = (
     "find_header",
     "kind_of",
     "order_of",
+    "qr_matrix",
+    "qr_png",
+    "qr_svg",
     "read_records",
     "recognise",
     "sniff_delimiter",

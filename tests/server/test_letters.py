@@ -12,7 +12,7 @@ from evq_server.store.imports import FinalStatus, record_outcome
 from evq_server.store.outbox import Kind, QueuedMail
 from evq_server.store.participants import Row, list_participants, save_chunk
 from evq_server.store.tickets import issue_tickets
-from tests.server.test_qr import pixels
+from tests.ext.pictures import pixels
 
 if TYPE_CHECKING:
     from tests.server.conftest import StartImport

@@ -9,10 +9,10 @@ from litestar import MediaType, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
+from evq_ext import qr_png, qr_svg
 from evq_server.api import Given
 from evq_server.api.pages import WEB
 from evq_server.auth import PUBLIC
-from evq_server.qr import qr_png, qr_svg
 from evq_server.settings import Settings
 from evq_server.store import tickets
 from evq_server.store.database import Database

@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from email_validator import validate_email
 
-from evq_server.qr import qr_png
+from evq_ext import qr_png
 from evq_server.schemas import Language
 from evq_server.store import database as db
 from evq_server.store.outbox import Kind, QueuedMail

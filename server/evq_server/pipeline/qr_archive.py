@@ -7,9 +7,8 @@ from io import StringIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from evq_ext import with_mark
+from evq_ext import qr_png, with_mark
 from evq_server.files.whole import whole_file
-from evq_server.qr import qr_png
 from evq_server.store.participants import Participant
 
 INDEX = "index.csv"
