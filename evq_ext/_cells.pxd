@@ -3,7 +3,7 @@
 A kernel takes what is plain and refuses what is certainly wrong; everything else it leaves to `_rules`.
 """
 
-from evq_ext._email cimport judge_email
+from evq_ext._email cimport Addresses, judge_email
 from evq_ext._outputs cimport Output
 from evq_ext._phone cimport Plan, judge_phone
 from evq_ext._text cimport Chars, clean, count_chars
@@ -20,7 +20,7 @@ cdef struct Knowledge:      # by which values are judged, filled from `_tables` 
     uint8_t text_mark
     const Chars* chars
     const Plan* plan        # how phone numbers are written; NULL if phonenumbers must be asked each time
-    bint certain_email      # the tables fit the installed email-validator
+    const Addresses* addresses  # how e-mail addresses are; NULL if email-validator must be asked each time
 
 
 cdef struct Spelling:       # of a choice; as long as the choice itself
@@ -42,7 +42,7 @@ cdef struct Cell:           # its bytes in the input, without quotes
 
 
 cdef inline Verdict judge_cells(
-    const Knowledge* known, const Column* columns, const Cell* cells, size_t width, bint* warned
+    const Knowledge* known, const Column* columns, const Cell* cells, size_t width, uint8_t* warnings
 ) noexcept nogil:
     """Write the values of a row to their outputs, and judge the row; BLANK if it has none.
 
@@ -53,7 +53,7 @@ cdef inline Verdict judge_cells(
     cdef bint blank = True
     cdef size_t index
     for index in range(width):
-        cell = judge_cell(known, &columns[index], &cells[index], &blank, warned)
+        cell = judge_cell(known, &columns[index], &cells[index], &blank, warnings)
         if cell == UNSURE:
             return UNSURE
         if cell == REFUSED:
@@ -64,7 +64,7 @@ cdef inline Verdict judge_cells(
 
 
 cdef inline Verdict judge_cell(
-    const Knowledge* known, const Column* column, const Cell* cell, bint* blank, bint* warned
+    const Knowledge* known, const Column* column, const Cell* cell, bint* blank, uint8_t* warnings
 ) noexcept nogil:
     """Write the value of a cell to its output, which has room; `blank` is taken back by a cell that is not."""
     cdef uint8_t* value = column.output.text.data + column.output.text.length
@@ -80,13 +80,13 @@ cdef inline Verdict judge_cell(
     blank[0] = False
     if column.kind == IGNORED:
         return TAKEN
-    verdict = judge_value(known, column, value, &length, warned)
+    verdict = judge_value(known, column, value, &length, warnings)
     column.output.text.length += length
     return verdict
 
 
 cdef inline Verdict judge_value(
-    const Knowledge* known, const Column* column, uint8_t* value, size_t* length, bint* warned
+    const Knowledge* known, const Column* column, uint8_t* value, size_t* length, uint8_t* warnings
 ) noexcept nogil:
     """Judge a clean text that is not empty, and bring it into its final form."""
     if column.kind == TEXT:
@@ -94,9 +94,9 @@ cdef inline Verdict judge_value(
     if column.kind == NAME:
         return judge_length(value, length[0], known.name_chars)
     if column.kind == EMAIL:
-        return judge_email(value, length[0], warned) if known.certain_email else UNSURE
+        return judge_email(known.addresses, value, length[0], warnings) if known.addresses != NULL else UNSURE
     if column.kind == PHONE:
-        return judge_phone(known.plan, value, length, warned) if known.plan != NULL else UNSURE
+        return judge_phone(known.plan, value, length, warnings) if known.plan != NULL else UNSURE
     return find_choice(column, value, length[0])
 
 

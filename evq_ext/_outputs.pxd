@@ -16,7 +16,7 @@ cdef struct Row:            # `_later` unpacks it
     uint32_t number
     uint32_t twin           # the number of the accepted row before it that has the same e-mail; 0 without one
     uint8_t fault           # a Fault
-    uint8_t warned
+    uint8_t warnings        # a Warning for each bit
 
 
 cdef struct Output:         # one column: value i is text[offsets[i]:offsets[i + 1]]

@@ -1,36 +1,68 @@
-from evq_ext._verdict cimport REFUSED, TAKEN, UNSURE, Verdict
-from libc.stdint cimport uint8_t
-from libc.string cimport memcmp, memcpy
+"""Judge phone numbers, and write them in E.164 form; `_dialling` is the specification, and makes the states.
+
+Digits lead from state to state. Separators lead nowhere, and of anything else this is unsure.
+"""
+
+from evq_ext._verdict cimport PHONE_ZERO_RESTORED, TAKEN, UNSURE, Verdict
+from libc.stdint cimport uint8_t, uint16_t
+from libc.string cimport memcpy
+
+cdef enum:
+    NATIONAL = 0            # the state before the first digit
+    ABROAD = 1              # and that behind a plus sign
+    DIGITS_MAX = 24
+
+cdef struct State:          # as `_dialling._Node.pack` has it
+    uint16_t after[10]      # the state after each digit
+    uint8_t verdict         # what becomes of a number that ends here
+    uint8_t kept            # digits of the country code that it begins with
+    uint8_t skipped         # those behind them that are left out
+    uint8_t bare_zero       # it lacks its zero
+
 cdef struct Plan:
-    int x
-cdef inline bint is_separator(uint8_t byte) noexcept nogil:
-    return byte == c"-" or byte == c"." or byte == c" "
-cdef inline Verdict judge_phone(const Plan* plan, uint8_t* text, size_t* length, bint* warned) noexcept nogil:
-    cdef uint8_t digits[8]
-    cdef size_t at = 0
+    const State* states
+    uint8_t code[4]         # "+" and the country code of numbers without one
+    size_t code_length
+    size_t longest          # text that the library reads
+    uint8_t separators[256]
+
+
+cdef inline Verdict judge_phone(
+    const Plan* plan, uint8_t* text, size_t* length, uint8_t* warnings
+) noexcept nogil:
+    """Judge the number, and write it into `text`, which must have room for four bytes more."""
+    cdef uint8_t digits[DIGITS_MAX]
+    cdef const State* state = plan.states + NATIONAL
     cdef size_t count = 0
-    if length[0] < 10:
+    cdef size_t written = 0
+    cdef size_t at
+    cdef bint plus = False
+    if length[0] > plan.longest:
         return UNSURE
-    if text[0] == c"0":
-        at = 1
-    elif memcmp(text, b"+82", 3) == 0:
-        at = 3 + is_separator(text[3])
-    if text[at] != c"1" or text[at + 1] != c"0":
-        return UNSURE
-    at += 2
-    while at < length[0] and count < 8:
-        if (count == 0 or count == 4) and is_separator(text[at]):
-            at += 1
-            if at == length[0]:
-                return UNSURE
-        if not c"0" <= text[at] <= c"9":
+    for at in range(length[0]):
+        if c"0" <= text[at] <= c"9":
+            state = plan.states + state.after[text[at] - c"0"]
+            if count < DIGITS_MAX:
+                digits[count] = text[at]
+            count += 1
+        elif text[at] == c"+" and count == 0 and not plus:
+            state = plan.states + ABROAD
+            plus = True
+        elif not plan.separators[text[at]]:
             return UNSURE
-        digits[count] = text[at]
-        count += 1
-        at += 1
-    if count < 8 or at < length[0] or digits[0] == c"5":
-        return UNSURE
-    memcpy(text, b"+8210", 5)
-    memcpy(text + 5, digits, 8)
-    length[0] = 13
+    if state.verdict != TAKEN:
+        return <Verdict>state.verdict
+    if state.bare_zero and count == length[0] and digits[0] != c"0":
+        warnings[0] |= PHONE_ZERO_RESTORED
+    if plus:
+        text[0] = c"+"
+        written = 1
+    else:
+        memcpy(text, plan.code, sizeof(plan.code))
+        written = plan.code_length
+    memcpy(text + written, digits, state.kept)
+    written += state.kept
+    count -= state.kept + state.skipped
+    memcpy(text + written, digits + state.kept + state.skipped, count)
+    length[0] = written + count
     return TAKEN

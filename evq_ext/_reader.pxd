@@ -71,7 +71,7 @@ cdef inline Found read_record(Reader* reader) noexcept nogil:
     row.start = <uint32_t>reader.at
     row.fault = SOUND
     row.twin = 0
-    row.warned = False
+    row.warnings = 0
     reader.lines = 0
     found = find_cells(reader)
     if found == UNREADABLE:
@@ -92,16 +92,14 @@ cdef inline Found read_record(Reader* reader) noexcept nogil:
 
 cdef inline Found take_row(Reader* reader) noexcept nogil:
     """Keep the values of the row at hand, or the row as a refused one, or nothing of it."""
-    cdef bint warned = False
     cdef Verdict verdict
     if reader.row.fault != SOUND:
         verdict = REFUSED
     elif not reader.plain:
         verdict = UNSURE
     else:
-        verdict = judge_cells(&reader.known, reader.columns, reader.cells, reader.width, &warned)
+        verdict = judge_cells(&reader.known, reader.columns, reader.cells, reader.width, &reader.row.warnings)
     if verdict == TAKEN:
-        reader.row.warned = warned
         keep_values(&reader.outputs, &reader.row)
         return COMPLETE
     drop_values(&reader.outputs)

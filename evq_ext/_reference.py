@@ -4,6 +4,7 @@ What a record is says `_records`; what a row must be says `_rules`; this module 
 """
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
@@ -96,6 +97,7 @@ class RowParser:
                 column.append(value.encode())
             if verdict.warnings:
                 draft.warned.append(Warned(row, verdict.warnings))
+                draft.warnings.update({warning.code for warning in verdict.warnings})
 
     def _is_accepted(self, row: int, verdict: Verdict, draft: "_Draft") -> bool:
         """Apply the duplicate policy; remember the row if it is accepted."""
@@ -123,6 +125,7 @@ class _Draft:
         self.columns: list[list[bytes]] = [[] for _ in range(width)]
         self.rejects: list[Reject] = []
         self.warned: list[Warned] = []
+        self.warnings: Counter[str] = Counter()
         self.duplicates: list[Duplicate] = []
 
     def batch(self, rules: Rules, consumed: int) -> Batch:
@@ -133,6 +136,7 @@ class _Draft:
             columns=dict(zip(names, map(_column_data, self.columns), strict=True)),
             rejects=tuple(self.rejects),
             warned=tuple(self.warned),
+            warnings=dict(self.warnings),
             duplicates=tuple(self.duplicates),
             consumed=consumed,
         )

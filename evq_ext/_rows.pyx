@@ -9,18 +9,19 @@ rows that were refused: no error is worded in two places.
 import os
 import sys
 
-from evq_ext import _later, _records, _rules, _tables, authority
+from evq_ext import _dialling, _domains, _later, _records, _rules, _tables, authority
 from evq_ext._rules import Rules, check_call
 from evq_ext.types import Batch, ColumnData, Duplicate
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from evq_ext._cells cimport CHOICE, EMAIL, IGNORED, NAME, PHONE, TEXT, Cell, Column, Knowledge, Spelling
 from evq_ext._duplicates cimport drop_twins, find_twins
+from evq_ext._email cimport SLOTS, SPECIAL, Addresses, Slip, find_slip, slip_of
 from evq_ext._identity cimport Table, reserve_slots
 from evq_ext._marks cimport begin_walk
 from evq_ext._memory cimport PADDING, Vector, reserve
 from evq_ext._outputs cimport Output, Outputs, Row, append_row, clear, count_rows, keep_values
-from evq_ext._phone cimport Plan
+from evq_ext._phone cimport Plan, State
 from evq_ext._reader cimport NO_MEMORY, TO_BE_JUDGED, Bounds, Found, Reader, read_all
 from evq_ext._text cimport DROPPED, PLAIN, SPACE, Chars
 from libc.stdint cimport uint8_t, uint32_t
@@ -33,7 +34,8 @@ if sys.byteorder != "little":
 cdef Chars CHARS
 cdef Bounds BOUNDS
 cdef Knowledge KNOWN
-cdef Plan PLAN
+cdef Addresses ADDRESSES
+cdef list SPECIAL_USE = [name.encode() for name in _tables.SPECIAL_USE_TLDS]
 cdef dict KINDS = {"name": NAME, "email": EMAIL, "phone": PHONE, "text": TEXT, "choice": CHOICE}
 
 
@@ -56,7 +58,29 @@ cdef void fill_tables():
     BOUNDS.record_lines = _tables.RECORD_MAX_LINES
 
 
+cdef int fill_addresses() except -1:
+    cdef size_t index = 0
+    cdef Slip slip
+    for character in _tables.ATEXT + ".":
+        ADDRESSES.local[<size_t>ord(character)] = <uint8_t>ord(character.lower())
+    for character in _tables.LDH + ".":
+        ADDRESSES.domain[<size_t>ord(character)] = <uint8_t>ord(character.lower())
+    ADDRESSES.longest = _tables.EMAIL_MAX_CHARS
+    ADDRESSES.longest_label = _tables.LABEL_MAX_CHARS
+    if len(SPECIAL_USE) > SPECIAL or len(_domains.MISSPELT) > SLOTS // 2:
+        raise ImportError("The tables of _email.pxd are too small for those of _tables and _domains; enlarge them.")
+    for name in SPECIAL_USE:
+        ADDRESSES.special[index].text = <uint8_t*>PyBytes_AS_STRING(name)
+        ADDRESSES.special[index].length = len(<bytes>name)
+        index += 1
+    for domain in map(str.encode, _domains.MISSPELT):
+        slip = slip_of(<uint8_t*>PyBytes_AS_STRING(domain), len(<bytes>domain))
+        ADDRESSES.slips[find_slip(&ADDRESSES, &slip)] = slip
+    return 0
+
+
 fill_tables()
+fill_addresses()
 
 
 cdef class RowParser:
@@ -69,6 +93,9 @@ cdef class RowParser:
     cdef Table table
     cdef Vector input
     cdef object rules
+    cdef object dialling            # how phone numbers are; None if phonenumbers must be asked each time
+    cdef Plan plan                  # the same for the kernels, which points into
+    cdef bytes states
     cdef list spelt                 # the bytes that the reader's spellings point into
     cdef Output* emails             # of the column that tells the participants apart
     cdef size_t consumed, fed, seen
@@ -84,8 +111,10 @@ cdef class RowParser:
         self.at_start = True
         self.reader.bounds = BOUNDS
         self.reader.known = KNOWN
-        self.reader.known.plan = &PLAN if authority.PHONE_TABLES_FIT and region == "KR" else NULL
-        self.reader.known.certain_email = authority.EMAIL_TABLES_FIT
+        self.reader.known.addresses = &ADDRESSES if authority.EMAIL_TABLES_FIT else NULL
+        if authority.PHONE_TABLES_FIT and any(column.kind == "phone" for column in self.rules.kept):
+            self.dialling = _dialling.plan_of(region)
+            self.take_plan()
         self.reader.walk.delimiter = delimiter[0]
         self.reader.number_by_line = number_by == "line"
         self.reader.skip = skip_records
@@ -143,6 +172,19 @@ cdef class RowParser:
             spelling.choice = <uint8_t*>PyBytes_AS_STRING(choice)
             spelling.length = len(<bytes>text)
             column.spelling_count += 1
+        return 0
+
+    cdef int take_plan(self) except -1:
+        """Let the kernels know how the region's numbers are dialled, and those of the countries that are known."""
+        cdef bytes code = f"+{self.dialling.code}".encode()
+        self.states = self.dialling.packed
+        self.plan.states = <State*>PyBytes_AS_STRING(self.states)
+        self.plan.code_length = len(code)
+        memcpy(self.plan.code, PyBytes_AS_STRING(code), len(code))
+        self.plan.longest = _dialling.LENGTH_MAX
+        for separator in _tables.PHONE_SEPARATORS:
+            self.plan.separators[<size_t>ord(separator)] = True
+        self.reader.known.plan = &self.plan
         return 0
 
     @property
@@ -224,6 +266,8 @@ cdef class RowParser:
         cdef size_t index = 0
         content = PyBytes_FromStringAndSize(<char*>self.input.data + row.start, row.end - row.start)
         verdict = self.rules.judge(_records.split_record(content, self.rules.delimiter, ""), "")
+        if self.dialling is not None and self.dialling.packed is not self.states:
+            self.take_plan()
         if verdict is None:
             return 0
         if verdict.errors:
@@ -233,7 +277,9 @@ cdef class RowParser:
             self.put(&outputs.columns[index], value.encode())
             index += 1
         outputs.spare_bytes = 0  # the values may be longer than their cells by any amount
-        row.warned = bool(verdict.warnings)
+        row.warnings = 0
+        for warning in verdict.warnings:
+            row.warnings |= <uint8_t>(1 << _tables.WARNINGS.index(warning.code))
         keep_values(outputs, row)
         return 0
 
@@ -262,6 +308,7 @@ cdef class RowParser:
             columns=self.pack_columns(),
             rejects=_later.rejects(self.rules, self.pack_records(&outputs.refused, False)),
             warned=_later.warned(self.rules, self.pack_records(&outputs.rows, True)),
+            warnings=self.count_warnings(),
             duplicates=duplicates,
             consumed=self.consumed,
         )
@@ -297,7 +344,7 @@ cdef class RowParser:
         cdef Vector contents = Vector(NULL, 0, 0)
         try:
             while row < end:
-                if row.warned or not warned:
+                if row.warnings or not warned:
                     self.copy_record(row, &chosen, &contents)
                 row += 1
             return _later.Records(pack(&chosen), pack(&contents))
@@ -318,6 +365,19 @@ cdef class RowParser:
         memcpy(contents.data + contents.length, self.input.data + row.start, length)
         contents.length += length
         return 0
+
+    cdef dict count_warnings(self):
+        cdef const Row* row = <Row*>self.reader.outputs.rows.data
+        cdef const Row* end = row + count_rows(&self.reader.outputs.rows)
+        cdef size_t[8] counts
+        cdef size_t bit
+        memset(counts, 0, sizeof(counts))
+        while row < end:
+            if row.warnings:
+                for bit in range(8):
+                    counts[bit] += row.warnings >> bit & 1
+            row += 1
+        return {code: counts[<size_t>bit] for bit, code in enumerate(_tables.WARNINGS) if counts[<size_t>bit]}
 
     cdef bytes pack_numbers(self):
         cdef const Row* rows = <Row*>self.reader.outputs.rows.data

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, get_args
 
 from evq_ext import _tables, authority
+from evq_ext._domains import MISSPELT
 from evq_ext._records import ROW_TOO_LONG
 from evq_ext.types import Column, DuplicatePolicy, Finding, Kind, NumberBy
 
 _RUN_OF_SPACES: Final = re.compile(" +")
+_SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]{1,3}", re.IGNORECASE)
 _MARKED_AS_TEXT: Final = tuple(_tables.TEXT_MARK + start for start in _tables.FORMULA_STARTS)
 
 
@@ -29,7 +31,7 @@ class Verdict(NamedTuple):
     raw: tuple[str, ...]
     values: tuple[str, ...]
     errors: tuple[Finding, ...]
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,14 @@ class Rules:
         raw = tuple(cell.decode(errors="replace") for cell in cells)
         if fault:
             limit: dict[str, int | str] = {"limit": _tables.RECORD_MAX_BYTES} if fault == ROW_TOO_LONG else {}
-            return Verdict(raw, (), (Finding("", -1, "", fault, limit),))
+            return Verdict(raw, (), (Finding("", -1, "", fault, limit),), ())
         if all(_is_blank(text) for text in raw):
             return None
         width = len(self.columns)
         errors: list[Finding] = []
         if not all(_is_blank(text) for text in raw[width:]):
             errors.append(Finding("", -1, "", "too_many_cells", {"cells": len(raw), "columns": width}))
+        warnings: list[Finding] = []
         values: list[str] = []
         for place in range(max(width, len(raw))):
             column = self.columns[place] if place < width else None
@@ -96,7 +99,8 @@ class Rules:
                     errors.append(Finding(column.name, place, text, error.code, error.params))
                 else:
                     values.append(value)
-        return Verdict(raw, (), tuple(errors)) if errors else Verdict(raw, tuple(values), ())
+                    warnings += _doubts(column, place, text, value, self.region)
+        return Verdict(raw, (), tuple(errors), ()) if errors else Verdict(raw, tuple(values), (), tuple(warnings))
 
 
 def check_call(size: int, *, fed: int, finished: bool, busy: bool) -> None:
@@ -179,10 +183,28 @@ def _check_email(text: str) -> str:
 
 
 def _check_phone(text: str, region: str) -> str:
+    if _SCIENTIFIC.fullmatch(text):
+        raise _CellError("phone_scientific")
     try:
         return authority.e164(text, region) if text else ""
     except ValueError as error:
         raise _CellError("phone_invalid", region=region) from error
+
+
+def _doubts(column: Column, place: int, raw: str, value: str, region: str) -> Iterator[Finding]:
+    """Yield the warnings about a cell that has the value."""
+    match column.kind:
+        case "email":
+            domain = value.rpartition("@")[2]
+            if domain in MISSPELT:
+                params: dict[str, int | str] = {"domain": domain, "suggestion": MISSPELT[domain]}
+                yield Finding(column.name, place, raw, "email_misspelt", params)
+        case "phone":
+            if authority.is_zero_restored(clean(without_mark(raw)), value, region):
+                restored: dict[str, int | str] = {"restored": authority.national_form(value)}
+                yield Finding(column.name, place, raw, "phone_zero_restored", restored)
+        case _:
+            return
 
 
 def _find_choice(text: str, choices: Sequence[str]) -> str:

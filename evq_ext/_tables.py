@@ -89,23 +89,27 @@ PLAIN_RANGES: Final = (
 
 EMAIL_VALIDATOR_VERSION: Final = re.compile(r"2\.4\.\d+")
 ATEXT: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~"  # RFC 5322 3.2.3
+LDH: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"  # RFC 5890 2.3.1
 EMAIL_MAX_CHARS: Final = 254  # RFC 5321 4.5.3.1.3
 LABEL_MAX_CHARS: Final = 63  # RFC 1035 2.3.1
 SPECIAL_USE_TLDS: Final = ("arpa", "invalid", "local", "localhost", "onion", "test")
 
-# A dot-atom, "@", two or more LDH labels without "--" (which IDNA gives a meaning), and a TLD of letters alone.
+# A dot-atom, "@", and two or more LDH labels without "--" (which IDNA gives a meaning), the last ending in a letter.
+# Of ASCII texts without "--" behind the first "@", the library takes these and no other.
 CERTAIN_EMAIL: Final = re.compile(
-    rf"(?=.{{6,{EMAIL_MAX_CHARS}}}\Z)"
+    rf"(?=.{{0,{EMAIL_MAX_CHARS}}}\Z)"
     rf"[{re.escape(ATEXT)}]+(?:\.[{re.escape(ATEXT)}]+)*@(?!.*--)"
     rf"(?:[a-z0-9](?:[a-z0-9-]{{0,{LABEL_MAX_CHARS - 2}}}[a-z0-9])?\.)+"
-    rf"(?!(?:{'|'.join(SPECIAL_USE_TLDS)})\Z)[a-z]{{2,{LABEL_MAX_CHARS}}}\Z",
+    rf"(?!(?:{'|'.join(SPECIAL_USE_TLDS)})\Z)(?:[a-z0-9][a-z0-9-]{{0,{LABEL_MAX_CHARS - 2}}})?[a-z]\Z",
     re.ASCII | re.IGNORECASE,
 )
 
-# --- Phone: the numbers on which phonenumbers' verdict is certain -----------------------------------------------------
+# --- Warnings: what is said of a row that is taken, in the order of their bits in the compiled core -------------------
 
-PHONENUMBERS_VERSION: Final = re.compile(r"9\.0\.43")
-CERTAIN_PHONE_REGION: Final = "KR"
-# Mobile, 010 and eight digits. Those that begin with 5 are partly unassigned: the library decides.
-# The zero may be missing, as in a cell that a spreadsheet took for a number.
-CERTAIN_PHONE: Final = re.compile(r"(?:0|\+82[-. ]?)?10[-. ]?([0-46-9]\d{3})[-. ]?(\d{4})", re.ASCII)
+WARNINGS: Final = ("email_misspelt", "phone_zero_restored")
+
+# --- Phone: what `_dialling` knows of phonenumbers --------------------------------------------------------------------
+
+# SHA-256 of `phonenumberutil.py`, the library's code. The metadata, which changes each fortnight, is read anew.
+PHONENUMBERS_CODE: Final = "27a248e3bec5db0fa49a503a272f2f6d8693d32225b4908b035b3f829720d290"
+PHONE_SEPARATORS: Final = "-. ()/"  # of which the library takes no notice, wherever they stand

@@ -5,3 +5,8 @@ cdef enum Verdict:
     REFUSED     # the rules would refuse it
     UNSURE      # only the rules can tell
     BLANK       # there is nothing in the row
+
+
+cdef enum Warning:          # about a value that is taken: bits, in the order of `_tables.WARNINGS`
+    EMAIL_MISSPELT = 1
+    PHONE_ZERO_RESTORED = 2

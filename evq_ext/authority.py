@@ -1,25 +1,34 @@
 """Ask the libraries that know: email-validator and phonenumbers.
 
-On the values that `_tables` calls certain the answer is known without asking, but only for the library versions that
-those tables were checked against; on any other version every value is handed over.
+Where `_tables` and `_dialling` are certain the answer is known without asking, but only for the libraries that they
+were checked against; with any other version every value is handed over.
 """
 
 import re
+from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import phonenumbers
 from email_validator import validate_email
 
-from evq_ext import _tables
+from evq_ext import _dialling, _tables
 
 
-def _tables_fit(distribution: str, checked: re.Pattern[str]) -> bool:
+def _is_version(distribution: str, checked: re.Pattern[str]) -> bool:
     return checked.fullmatch(version(distribution)) is not None
 
 
-EMAIL_TABLES_FIT: Final = _tables_fit("email-validator", _tables.EMAIL_VALIDATOR_VERSION)
-PHONE_TABLES_FIT: Final = _tables_fit("phonenumbers", _tables.PHONENUMBERS_VERSION)
+def _is_code(path: str, checked: str) -> bool:
+    try:
+        return sha256(Path(path).read_bytes()).hexdigest() == checked
+    except OSError:
+        return False  # the library is installed without its source
+
+
+EMAIL_TABLES_FIT: Final = _is_version("email-validator", _tables.EMAIL_VALIDATOR_VERSION)
+PHONE_TABLES_FIT: Final = _is_code(phonenumbers.phonenumberutil.__file__, _tables.PHONENUMBERS_CODE)
 REGIONS: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 
@@ -48,11 +57,14 @@ def e164(text: str, region: str) -> str:
 
     Raises ValueError if it is not a valid number.
     """
-    if PHONE_TABLES_FIT and region == _tables.CERTAIN_PHONE_REGION:
-        certain = _tables.CERTAIN_PHONE.fullmatch(text)
-        if certain:
-            return f"+8210{certain[1]}{certain[2]}"
-    return ask_e164(text, region)
+    if not PHONE_TABLES_FIT:
+        return ask_e164(text, region)
+    plan = _dialling.plan_of(region)
+    certain = plan.read(text)
+    if certain is None:
+        certain = ask_e164(text, region)
+        plan.meet(_dialling.code_of(certain))
+    return certain
 
 
 def ask_e164(text: str, region: str) -> str:
@@ -64,3 +76,19 @@ def ask_e164(text: str, region: str) -> str:
     if not phonenumbers.is_valid_number(number):
         raise ValueError(f"Not a number that {region} or the country in it assigns.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_zero_restored(text: str, number: str, region: str) -> bool:
+    """Say whether `number` is what `text` was before a spreadsheet program took it for a number, and its zero away."""
+    return (
+        text.isascii()
+        and text.isdecimal()
+        and not text.startswith("0")
+        and number == f"+{_dialling.country_code(region)}{text}"
+        and _dialling.lacks_zero(text, region)
+    )
+
+
+def national_form(number: str) -> str:
+    """Return a number in E.164 form as it is written in its country."""
+    return phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.NATIONAL)

@@ -78,5 +78,6 @@ class Batch:
     columns: dict[str, ColumnData]  # one for each column that is not ignored, in upload order
     rejects: Sequence[Reject]  # in row order; each is judged in full when it is looked at
     warned: Sequence[Warned]  # likewise
+    warnings: dict[str, int]  # by code: the rows that have it
     duplicates: Sequence[Duplicate]  # of the policies "skip" and "update", in the order in which they were met
     consumed: int  # bytes of input read so far, in all batches; a record that is not complete yet is not counted

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +25,7 @@ class Reading:
     rejects: list[Reject] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
     warned: list[Warned] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
     consumed: int = 0
     records: int = 0
 
@@ -37,6 +39,7 @@ class Reading:
         self.rejects += batch.rejects
         self.duplicates += batch.duplicates
         self.warned += batch.warned
+        self.warnings.update(batch.warnings)
         self.consumed = batch.consumed
 
     @property

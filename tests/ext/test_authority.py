@@ -4,11 +4,12 @@ import re
 from typing import Final
 
 import email_validator
+import phonenumbers
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evq_ext import _tables, authority
+from evq_ext import _dialling, _tables, authority
 
 LOCALS: Final = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,12}", fullmatch=True)
 LABELS: Final = st.from_regex(r"[A-Za-z0-9-]{1,8}", fullmatch=True) | st.integers(60, 65).map(lambda n: "x" * n)
@@ -58,20 +59,76 @@ def test_a_certain_email_is_what_the_library_says(text: str) -> None:
 @settings(max_examples=1_500, deadline=None)
 @given(PHONES | mutated(PHONES))
 def test_a_certain_phone_number_is_what_the_library_says(text: str) -> None:
-    certain = _tables.CERTAIN_PHONE.fullmatch(text)
-    if certain:
-        assert authority.e164(text, "KR") == authority.ask_e164(text, "KR")
+    certain = _dialling.plan_of("KR").read(text)
+    if certain is not None:
+        assert certain == authority.ask_e164(text, "KR")
 
 
-@pytest.mark.parametrize("separators", [(a, b) for a in ("", "-", ".", " ") for b in ("", "-", ".", " ")])
-@pytest.mark.parametrize("prefix", ["010", "10", "+8210", "+82 10", "+82-10", "+82.10"])
-def test_each_certain_range_of_phone_numbers_is_assigned(prefix: str, separators: tuple[str, str]) -> None:
-    for first in range(10):
-        for rest in ("000", "999"):
-            text = f"{prefix}{separators[0]}{first}{rest}{separators[1]}0000"
-            assert bool(_tables.CERTAIN_PHONE.fullmatch(text)) == (first != 5)
-            if first != 5:
-                assert authority.e164(text, "KR") == authority.ask_e164(text, "KR")
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("010-1234-5678", "01012345678", "010 1234 5678", "1012345678", "+82 10-1234-5678", "+82-(0)10.1234.5678"),
+        *(
+            "02-312-3456",
+            "(02) 312-3456",
+            "02)2345-6789",
+            "031-200-1234",
+            "064-123-4567",
+            "070-1234-5678",
+            "821012345678",
+        ),
+        *("1588-1234", "080-123-4567", "011-123-4567", "0505-123-4567"),
+    ],
+)
+def test_the_usual_forms_of_korean_numbers_are_certain(text: str) -> None:
+    assert _dialling.plan_of("KR").read(text) == authority.ask_e164(text, "KR")
+
+
+@pytest.mark.parametrize("region", ["KR", "US", "CA", "JP", "CN", "TW", "GB", "DE", "FR", "IT", "HU", "IN", "VN", "BR"])
+def test_the_example_number_of_a_region_is_certain_however_it_is_dialled(region: str) -> None:
+    plan = _dialling.Plan(region)
+    number = phonenumbers.example_number(region)
+    assert number is not None
+    national = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    assert plan.read(e164) == plan.read(national) == e164
+
+
+def test_a_country_of_which_many_numbers_were_met_is_known() -> None:
+    plan = _dialling.Plan("KR")
+    number = "+44 (0)121-496-0000"
+    for _ in range(_dialling.MANY):
+        assert plan.read(number) is None
+        plan.meet(44)
+    assert plan.read(number) == "+441214960000"
+    assert plan.read("+442079460000") == "+442079460000"
+    assert plan.read("+4512345678") is None
+
+
+def test_there_is_an_end_to_the_countries_that_are_known() -> None:
+    plan = _dialling.Plan("KR")
+    plan._nodes += plan._nodes[:1] * (_dialling.STATES_MAX // 2)
+    for _ in range(_dialling.MANY):
+        plan.meet(44)
+    assert plan.read("+442079460000") is None
+    assert plan.read("+821012345678") == "+821012345678"
+
+
+def test_a_number_lacks_its_zero_only_where_it_is_written_with_one() -> None:
+    for text, region, lacking in [
+        ("1012345678", "KR", True),
+        ("312001234", "KR", True),
+        ("15881234", "KR", False),
+        ("821012345678", "KR", False),
+        ("01012345678", "KR", False),
+        ("10-1234-5678", "KR", False),
+        ("9012345678", "JP", True),
+        ("13812345678", "CN", False),
+        ("2015550123", "US", False),
+        ("9876543210", "IN", False),
+    ]:
+        number = authority.ask_e164(text, region)
+        assert authority.is_zero_restored(text, number, region) is lacking, text
 
 
 @settings(max_examples=300, deadline=None)
@@ -103,10 +160,13 @@ def test_no_text_longer_than_an_address_can_be_is_one() -> None:
 
 
 def test_the_tables_name_the_special_domains_of_the_library() -> None:
+    assert not any("." in name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
     assert sorted(_tables.SPECIAL_USE_TLDS) == sorted(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 
 
 def test_the_tables_are_bound_to_the_versions_they_were_checked_against() -> None:
     assert authority.EMAIL_TABLES_FIT
     assert authority.PHONE_TABLES_FIT
-    assert not authority._tables_fit("email-validator", re.compile(r"0\.0\.0"))
+    assert not authority._is_version("email-validator", re.compile(r"0\.0\.0"))
+    assert not authority._is_code(phonenumbers.__file__, _tables.PHONENUMBERS_CODE)
+    assert not authority._is_code("there/is/no/source.py", _tables.PHONENUMBERS_CODE)

@@ -36,8 +36,11 @@ PIECES = st.sampled_from(
             b"a@x.test",
             b"a@-x.kr",
             b"a@x--y.kr",
+            b"a@gmial.com",
+            b"A@Hanmail.COM",
         ),
         *(b"010-1234-5678", b"01012345678", b"1012345678", b"+82 10.2345.6789", b"010 5999 1234", b"02-312-3456", b"0"),
+        *(b"312001234", b"15881234", b"1.01235E+10", b"+1 (201) 555-0123", b"+44 020 7946 0000", b"("),
         *(b"'", b"'=", b"'+82 10-2345-6789", b"'\t", "'\uff20".encode()),
         *(b"x" * 201, "가".encode() * 2_001, b"x" * 32_768),
     ]
@@ -47,9 +50,14 @@ DATA = st.lists(PIECES, max_size=60).map(b"".join)
 # Files that are mostly sound, so that the plain path, the duplicates and the column order are met as well.
 ROW = st.tuples(
     st.sampled_from(["김", "Kim", " Kim\tMin ", '"Kim, Min"', '"Kim ""M"""', ""]).map(str.encode) | PIECES,
-    st.sampled_from(["a@x.kr", "A@x.KR", "b@x.kr", "c@한국.kr", "bad", ""]).map(str.encode),
+    st.sampled_from(["a@x.kr", "A@x.KR", "b@x.kr", "c@한국.kr", "c@gmial.com", "D@NAVER.CON", "bad", ""]).map(
+        str.encode
+    ),
     st.sampled_from(
-        [b"", b"010-1234-5678", b"+82-10-2345-6789", b"'+82-10-2345-6789", b"1012345678", b"031-200-1234", b"12"]
+        [
+            *(b"", b"010-1234-5678", b"+82-10-2345-6789", b"'+82-10-2345-6789", b"1012345678", b"031-200-1234", b"12"),
+            *(b"+1 201 555 0123", b"2015550123", b"312001234", b"1.0E+10"),
+        ]
     ),
     st.sampled_from([b"", b"note", "ß".encode(), "ẞ".encode(), "김".encode(), b"NOTE", b'"two\r\nlines"']) | PIECES,
 ).map(b",".join)

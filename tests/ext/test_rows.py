@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evq_ext import Column, Finding, Reject
+from evq_ext import Column, Finding, Reject, Warned
 from evq_ext._rules import clean
 
 if TYPE_CHECKING:
@@ -200,11 +200,85 @@ def test_a_phone_number_becomes_e164(read: Read, raw: str, value: str) -> None:
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).columns["phone"] == [value]
 
 
-@pytest.mark.parametrize("raw", ["010-123-456", "1.01E+10", "없음", "+82 10 5999 1234", "0" * 300])
+@pytest.mark.parametrize("raw", ["010-123-456", "없음", "-", "+82 10 5999 1234", "0" * 300])
 def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> None:
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).rejects[0].errors == (
         Finding("phone", 2, raw, "phone_invalid", {"region": "KR"}),
     )
+
+
+@pytest.mark.parametrize("raw", ["1.01E+10", "1.01235E+10", "8.21012E+11", "1,01235e+10", "1E+10"])
+def test_a_number_that_a_spreadsheet_shortened_is_told_from_others(read: Read, raw: str) -> None:
+    assert read(f'a,a@x.kr,"{raw}"', ALL_KINDS).rejects[0].errors == (Finding("phone", 2, raw, "phone_scientific", {}),)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "restored"),
+    [
+        ("1012345678", "+821012345678", "010-1234-5678"),
+        ("312001234", "+82312001234", "031-200-1234"),
+        ("23123456", "+8223123456", "02-312-3456"),
+    ],
+)
+def test_a_phone_number_that_lost_its_zero_gets_it_back_with_a_warning(
+    read: Read, raw: str, value: str, restored: str
+) -> None:
+    reading = read(f"a,a@x.kr,{raw}\nb,b@x.kr,010-1234-5678", ALL_KINDS)
+    assert reading.columns["phone"] == [value, "+821012345678"]
+    assert reading.warned == [Warned(1, (Finding("phone", 2, raw, "phone_zero_restored", {"restored": restored}),))]
+    assert reading.warnings == {"phone_zero_restored": 1}
+
+
+@pytest.mark.parametrize(
+    ("domain", "meant"),
+    [
+        *(
+            ("gmial.com", "gmail.com"),
+            ("GMAIL.CON", "gmail.com"),
+            ("gnail.com", "gmail.com"),
+            ("gmail.co", "gmail.com"),
+        ),
+        *(
+            ("navr.com", "naver.com"),
+            ("naver.co.kr", "naver.com"),
+            ("hanmail.com", "hanmail.net"),
+            ("daum.com", "daum.net"),
+        ),
+    ],
+)
+def test_a_domain_that_is_one_slip_from_a_known_one_is_taken_with_a_warning(
+    read: Read, domain: str, meant: str
+) -> None:
+    reading = read(f"a,a@{domain}")
+    assert reading.columns["email"] == [f"a@{domain.lower()}"]
+    params: dict[str, int | str] = {"domain": domain.lower(), "suggestion": meant}
+    assert reading.warned == [Warned(1, (Finding("email", 1, f"a@{domain}", "email_misspelt", params),))]
+
+
+@pytest.mark.parametrize(
+    "domain", ["gmail.com", "mail.com", "ymail.com", "yahoo.co.kr", "love.com", "gmial.example.org"]
+)
+def test_a_domain_that_others_have_is_nothing_to_warn_of(read: Read, domain: str) -> None:
+    assert read(f"a,a@{domain}").warned == []
+
+
+def test_all_warnings_of_a_row_are_given_at_once_and_none_of_a_row_that_is_refused_or_left_out(read: Read) -> None:
+    data = "a,a@gmial.com,1012345678\n,b@gmial.com,\na,a@gmial.com,\na,c@gmial.com,031-200-1234"
+    reading = read(data, ALL_KINDS)
+    assert [(row, [warning.code for warning in warnings]) for row, warnings in reading.warned] == [
+        (1, ["email_misspelt", "phone_zero_restored"]),
+        (4, ["email_misspelt"]),
+    ]
+    assert reading.warnings == {"email_misspelt": 2, "phone_zero_restored": 1}
+
+
+@pytest.mark.parametrize("column", ["email", "phone"])
+def test_a_warning_of_two_cells_of_a_row_counts_once(read: Read, column: Literal["email", "phone"]) -> None:
+    columns = (Column("id", "email"), Column("one", column), Column("two", column))
+    value = {"email": "a@gmial.com", "phone": "1012345678"}[column]
+    reading = read(f"a@x.kr,{value},{value}", columns)
+    assert len(reading.warned[0].warnings) == 2
+    assert list(reading.warnings.values()) == [1]
 
 
 def test_the_region_is_that_of_numbers_without_a_country_code(read: Read) -> None:

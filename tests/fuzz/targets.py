@@ -93,7 +93,7 @@ def _column(values: list[bytes]) -> ColumnData:
 def _plain(batch: Batch) -> tuple[object, ...]:
     """Return a batch as it compares: every judgement made, lists as lists."""
     sequences = (list(batch.rejects), list(batch.warned), list(batch.duplicates))
-    return (batch.count, batch.rows, batch.columns, *sequences, batch.consumed)
+    return (batch.count, batch.rows, batch.columns, *sequences, batch.warnings, batch.consumed)
 
 
 def _outcome(function: Callable[..., object], *arguments: object) -> object:

@@ -28,6 +28,7 @@ def _batch(rows: Sequence[tuple[str, ...]], *, first_row: int = 1) -> Batch:
         columns=columns,
         rejects=(),
         warned=(),
+        warnings={},
         duplicates=(),
         consumed=0,
     )

@@ -1,4 +1,4 @@
-"""The text of every error code, in English and Korean."""
+"""The text of every code of an error or a warning about a row, in English and Korean."""
 
 from typing import Final
 
@@ -50,9 +50,22 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "This is not a valid phone number.",
         "ko": "올바른 전화번호가 아닙니다.",
     },
+    "phone_scientific": {
+        "en": "A spreadsheet program has shortened the phone number, and digits are lost. Format the column as text and "
+        "type the numbers again.",
+        "ko": "스프레드시트가 전화번호를 지수로 줄여 숫자가 사라졌습니다. 열의 서식을 텍스트로 바꾸고 번호를 다시 입력해 주세요.",
+    },
     "not_a_choice": {
         "en": "This is none of the choices; write one of: {choices}",
         "ko": "선택할 수 있는 값이 아닙니다. 다음 중 하나를 써 주세요: {choices}",
+    },
+    "email_misspelt": {
+        "en": "{domain} may be a slip of the fingers. Is it {suggestion}?",
+        "ko": "{domain}은(는) 오타일 수 있습니다. {suggestion}이(가) 아닌지 확인해 주세요.",
+    },
+    "phone_zero_restored": {
+        "en": "The number had lost its leading zero; it was saved as {restored}.",
+        "ko": "맨 앞의 0이 빠져 있어 {restored}(으)로 저장했습니다.",
     },
     "duplicate_in_file": {
         "en": "Row {first_row} has the same e-mail address already.",
