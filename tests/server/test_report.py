@@ -138,12 +138,14 @@ def test_a_report_that_is_uploaded_again_gives_way_to_the_next_one(tmp_path: Pat
     assert (row[0], row[2:]) == ("2", ["Kim", "kim at example.org"])
 
 
-def test_every_error_of_the_core_has_a_text_in_both_languages() -> None:
+def test_every_error_and_warning_of_the_core_has_a_text_in_both_languages() -> None:
     rows = [
         b"\xff,a@example.org,,",
         b"A,b@example.org,,,,,x",
         b"A,c@example.org,," + b"x" * 33_000,
         b",,1234,",
+        b"A,g@gmial.com,1012345678,",
+        b"A,h@example.org,1.01E+10,",
         b"x" * 201 + b",nowhere,," + b"x" * 2_001,
         b"A,d@example.org,,",
         b"A,d@example.org,,",
@@ -155,11 +157,12 @@ def test_every_error_of_the_core_has_a_text_in_both_languages() -> None:
     columns.append(Column("ticket_type", "choice", ("VIP",)))
     parser = RowParser(columns, duplicates="error")
     batches = [parser.feed(b"\n".join(rows)), parser.finish()]
-    errors = [error for batch in batches for reject in batch.rejects for error in reject.errors]
-    assert {error.code for error in errors} == TEXTS.keys() - {"duplicate_in_event"}
-    for error in errors:
+    findings = [error for batch in batches for reject in batch.rejects for error in reject.errors]
+    findings += [warning for batch in batches for warned in batch.warned for warning in warned.warnings]
+    assert {finding.code for finding in findings} == TEXTS.keys() - {"duplicate_in_event"}
+    for finding in findings:
         for language in ("en", "ko"):
-            assert "{" not in describe(error, language)
+            assert "{" not in describe(finding, language)
 
 
 def test_both_languages_name_the_same_parameters() -> None:

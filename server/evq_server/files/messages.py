@@ -51,9 +51,8 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "ko": "올바른 전화번호가 아닙니다.",
     },
     "phone_scientific": {
-        "en": "A spreadsheet program has shortened the phone number, and digits are lost. Format the column as text and "
-        "type the numbers again.",
-        "ko": "스프레드시트가 전화번호를 지수로 줄여 숫자가 사라졌습니다. 열의 서식을 텍스트로 바꾸고 번호를 다시 입력해 주세요.",
+        "en": "A spreadsheet has shortened the number, and lost digits. Format the column as text and type it again.",
+        "ko": "스프레드시트가 번호를 줄여 숫자가 사라졌습니다. 열을 텍스트 서식으로 바꿔 다시 입력해 주세요.",
     },
     "not_a_choice": {
         "en": "This is none of the choices; write one of: {choices}",
