@@ -187,7 +187,9 @@ def _connect() -> tuple[dict[str, Any], BinaryIO]:
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
     with os.fdopen(lifeline, "rb", closefd=False) as stream:
-        request = orjson.loads(stream.readline())
+        line = stream.readline()
+    if not line.endswith(b"\n"):  # the worker ended before it had asked for anything
+        sys.exit(1)
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
@@ -195,7 +197,7 @@ def _connect() -> tuple[dict[str, Any], BinaryIO]:
         sys.exit(1)
     # What a handler forks must not keep the pipes open.
     os.register_at_fork(after_in_child=lambda: [os.dup2(0, pipe) for pipe in (lifeline, answers)])
-    return request, os.fdopen(answers, "wb")
+    return orjson.loads(line), os.fdopen(answers, "wb")
 
 
 def _find_task(name: str, request: dict[str, Any]) -> Task:

@@ -17,7 +17,7 @@ from redis import Redis
 
 from evq import Context, Job, JobFailed, JobProgress, JobStatus, LeaseLost, Queue, SyncContext, UsageError, Worker
 from evq.executor import Backoff, Completed, Crashed, Failed, Outcome, Snoozed
-from evq.isolation import _follow, isolates, run_attempt
+from evq.isolation import PROGRAM, _follow, isolates, run_attempt
 from evq.job import ReservedJob
 from tests.integration import isolated
 from tests.integration.running import until, until_status, working
@@ -123,6 +123,15 @@ async def test_an_outcome_that_was_cut_off_is_a_crash() -> None:
     lines.feed_data(b"Completed 12")
     lines.feed_eof()
     assert await _follow(lines, report) == Crashed()
+
+
+@pytest.mark.parametrize("request_of_a_killed_worker", [b"", b'{"job": {"id": "0'])
+def test_a_process_whose_worker_is_gone_before_it_has_asked_for_anything_ends_in_silence(
+    request_of_a_killed_worker: bytes,
+) -> None:
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, input=request_of_a_killed_worker, capture_output=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
 async def test_a_lost_lease_ends_the_process_and_is_no_outcome() -> None:
