@@ -11,6 +11,8 @@ from evq_server.files.refusals import FileError
 ROW_COLUMN = "_row"
 ERROR_COLUMN = "_error"
 
+MAX_COLUMNS = 256
+
 _HEAD_RECORDS = 1_000
 _SEARCHED = 20  # records, for the one that looks most like a header
 
@@ -42,13 +44,23 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     if not any(any(map(_clean, cells)) for _, cells in records):
         raise FileError("empty")
     index = _header_index(records, mapping)
-    header = _distinct(records[index][1])
+    names = records[index][1]
+    if len(names) > MAX_COLUMNS:
+        names = _without_blank_end(names)
+    if len(names) > MAX_COLUMNS:
+        raise FileError("too_many_columns", count=len(names), most=MAX_COLUMNS)
+    header = _distinct(names)
     if unknown := [text for text in mapping if text not in header]:
         raise FileError("mapping_unknown", names=unknown, columns=header)
     columns, scores = zip(*_columns(header, [cells for _, cells in records[index + 1 :]], mapping), strict=True)
     if not any(column is not None and column.name == "email" for column in columns):
         raise FileError("no_email_column", columns=header, first=header[0])
     return Layout(header, columns, scores, index + 1)
+
+
+def _without_blank_end(cells: tuple[str, ...]) -> tuple[str, ...]:
+    width = max((place for place, cell in enumerate(cells, start=1) if _clean(cell)), default=0)
+    return cells[:width]
 
 
 def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mapping[str, str]) -> int:

@@ -37,12 +37,6 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": 'The encoding "{encoding}" is not known; choose from {encodings}.',
         "ko": '알 수 없는 인코딩입니다: "{encoding}". 다음 중에서 골라 주세요: {encodings}',
     },
-    "encoding_undetected": {
-        "en": "The file is neither UTF-8 (wrong at line {utf8_line}) nor CP949 (wrong at line {cp949_line}). Save it "
-        "as CSV UTF-8 and upload that, or name its encoding with the option `encoding`: {encodings}.",
-        "ko": "UTF-8도({utf8_line}번째 줄에서 오류) CP949도({cp949_line}번째 줄에서 오류) 아닌 파일입니다. "
-        "CSV UTF-8로 저장해서 다시 올리거나 `encoding` 옵션으로 인코딩을 지정해 주세요: {encodings}",
-    },
     "encoding_of_workbook": {
         "en": "A workbook has no encoding to choose; leave the option `encoding` out.",
         "ko": "통합 문서에는 인코딩을 지정할 수 없습니다. `encoding` 옵션을 빼 주세요.",
@@ -50,6 +44,22 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
     "sheet_of_text": {
         "en": "A text file has no sheets; leave the option `sheet` out.",
         "ko": "텍스트 파일에는 시트가 없습니다. `sheet` 옵션을 빼 주세요.",
+    },
+    "sheet_unknown": {
+        "en": 'The workbook has no sheet "{sheet}"; it has {sheets}.',
+        "ko": '통합 문서에 "{sheet}" 시트가 없습니다. 있는 시트: {sheets}',
+    },
+    "markup_damaged": {
+        "en": "The table in the file is damaged. Open it in your spreadsheet program, save it as XLSX and upload that.",
+        "ko": "파일 안의 표가 손상되었습니다. 스프레드시트 프로그램에서 열어 XLSX로 저장한 뒤 올려 주세요.",
+    },
+    "too_slow": {
+        "en": "The file could not be read within {seconds} s. Save only the participants as CSV and upload that.",
+        "ko": "파일을 {seconds}초 안에 읽지 못했습니다. 참가자 명단만 CSV로 저장해서 올려 주세요.",
+    },
+    "too_many_columns": {
+        "en": "The list has {count} columns; at most {most} are accepted. Delete those that are not needed.",
+        "ko": "열이 {count}개입니다. {most}개까지 쓸 수 있으니 필요 없는 열을 지워 주세요.",
     },
     "mapping_unknown": {
         "en": "The mapping names {names}, but the columns are {columns}.",

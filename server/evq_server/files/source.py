@@ -5,23 +5,23 @@ What a file is, its content says; its name is never trusted.
 
 import codecs
 import mmap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evq.errors import ValidationError
 from evq_ext import Column, sniff_delimiter
 from evq_server.files.columns import lay_out
-from evq_server.files.decoding import as_utf8
+from evq_server.files.decoding import ENCODINGS, encoding_called, read_text
+from evq_server.files.detecting import detect, utf16_codec
+from evq_server.files.markup import Markup, convert_markup, declared_charset, markup_kind
 from evq_server.files.refusals import FileError
 from evq_server.files.sheets import convert
 
-Kind = Literal["csv", "xlsx"]
+Kind = Literal["csv", "xlsx", "html", "xml"]
 
 _HEAD = 1 << 18  # bytes in which header and delimiter are looked for
 _WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .xls, and of workbooks with a password
 _OTHER_KINDS = {
     b"%PDF": "pdf",
@@ -34,27 +34,23 @@ _OTHER_KINDS = {
     b"{\\rtf": "rtf",
     b"SQLite format 3": "sqlite",
 }
-_MARKUP = {
-    b"<!doctype html": "html",
-    b"<html": "html",
-    b"<head": "html",
-    b"<table": "html",
-    b"<?xml": "xml",
-}
+_CONTROLS = bytes({*range(0x20)} - {*b"\t\n\v\f\r\x1a\x1b"})
+_CONTROL_SHARE = 0.05  # of the head; no text has as many
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """An upload in canonical form.
 
-    *path* is the upload itself where that is UTF-8 text already; *size* is in bytes; *encoding* is the upload's.
-    *header* are the columns' names as the organiser sees them, *columns* what they become. *number_by* says what a row
-    number means: the line of a text file, or the record, which is the sheet's own row.
+    *path* is the upload itself where that is delimited text already; *size* is in bytes; *codec* reads it. *encoding*
+    is the upload's. *header* are the columns' names as the organiser sees them, *columns* what they become. *number_by*
+    says what a row number means: the line of a text file, or the record, which is the table's own row.
     """
 
     kind: Kind
     path: Path
     size: int
+    codec: str
     encoding: str
     sheet: str | None
     delimiter: bytes
@@ -62,6 +58,11 @@ class Source:
     header: tuple[str, ...]
     columns: tuple[Column | None, ...]
     skip_records: int
+
+    def read(self, size: int) -> Iterator[tuple[bytes, float]]:
+        """Yield the text in UTF-8, from *size* bytes at a time, with the fraction of it that has been read, 0 to 1."""
+        for text, done in read_text(self.path, self.codec, size):
+            yield text, done / self.size
 
 
 def prepare(
@@ -73,69 +74,103 @@ def prepare(
     mapping: Mapping[str, str] | None = None,
     on_progress: Callable[[float], None],
 ) -> Source:
-    """Turn *upload* into its canonical form, in *workdir* if it must be rewritten.
+    """Find out what *upload* is, and turn it into its canonical form, in *workdir* if it must be rewritten.
 
     *on_progress* gets the fraction that is done, 0 to 1, and may raise to stop; nothing is left in *workdir* then.
     Raises FileError, which says what is wrong and what to do.
     """
     canonical = workdir / "canonical.csv"
-    encoding = encoding.lower() if encoding else None
-    kind = _kind_of(upload, encoding)
+    with upload.open("rb") as file:
+        head = file.read(_HEAD)
+    kind = _kind_of(upload, head)
     if kind == "xlsx":
         if encoding is not None:
             raise FileError("encoding_of_workbook")
         sheet = convert(upload, canonical, sheet=sheet, on_progress=on_progress)
-        path, encoding = canonical, "utf-8"
+        path, codec, encoding = canonical, "utf-8", "utf-8"
     else:
-        if sheet is not None:
+        if sheet is not None and kind != "xml":
             raise FileError("sheet_of_text")
-        path, encoding = as_utf8(upload, canonical, encoding=encoding, on_progress=on_progress)
+        encoding = _chosen(encoding) if encoding else _detected(upload, head, kind, on_progress)
+        path, codec = upload, _codec_of(encoding, head)
+        if kind != "csv":
+            sheet = convert_markup(upload, canonical, kind=kind, codec=codec, sheet=sheet, on_progress=on_progress)
+            path, codec = canonical, "utf-8"
     try:
-        return _described(path, kind, encoding, sheet, mapping)
-    except ValidationError:
+        return _described(path, kind, codec, encoding, sheet, mapping)
+    except FileError:
         canonical.unlink(missing_ok=True)
         raise
 
 
-def _described(path: Path, kind: Kind, encoding: str, sheet: str | None, mapping: Mapping[str, str] | None) -> Source:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    delimiter = b"," if kind == "xlsx" else sniff_delimiter(head)
-    layout = lay_out(head, delimiter=delimiter, mapping=mapping)
+def _described(
+    path: Path, kind: Kind, codec: str, encoding: str, sheet: str | None, mapping: Mapping[str, str] | None
+) -> Source:
+    head, _ = next(read_text(path, codec, _HEAD), (b"", 0))
+    delimiter = sniff_delimiter(head) if kind == "csv" else b","
+    try:
+        layout = lay_out(head, delimiter=delimiter, mapping=mapping)
+    except FileError as error:
+        if error.code == "no_email_column" and kind == "csv" and _is_binary(head):
+            raise FileError("not_a_list", kind="binary") from error
+        raise
     return Source(
         kind=kind,
         path=path,
-        size=size,
+        size=path.stat().st_size,
+        codec=codec,
         encoding=encoding,
         sheet=sheet,
         delimiter=delimiter,
-        number_by="record" if kind == "xlsx" else "line",
+        number_by="line" if kind == "csv" else "record",
         header=layout.header,
         columns=layout.columns,
         skip_records=layout.skip_records,
     )
 
 
-def _kind_of(upload: Path, encoding: str | None) -> Kind:
+def _kind_of(upload: Path, head: bytes) -> Kind:
     """Say what the upload is by its first bytes; raises FileError for everything that is not a list."""
-    with upload.open("rb") as file:
-        head = file.read(_HEAD)
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise FileError("empty")
     if head.startswith(_WORKBOOK):
         return "xlsx"
     if head.startswith(_OLE):
         raise FileError("workbook_locked" if _has_password(upload) else "old_workbook")
-    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    other = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None) or next(
-        (kind for tag, kind in _MARKUP.items() if start.startswith(tag)), None
-    )
+    other = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
     if other is not None:
         raise FileError("not_a_list", kind=other)
-    if b"\0" in head and not head.startswith(_UTF16) and encoding != "utf-16":
-        raise FileError("not_a_list", kind="binary")
-    return "csv"
+    start = head.decode(utf16_codec(head) or "utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if not start.startswith("<"):
+        return "csv"
+    markup = markup_kind(start)
+    if markup is None and start.startswith("<?xml"):
+        raise FileError("not_a_list", kind="xml")
+    return markup or "csv"
+
+
+def _chosen(name: str) -> str:
+    encoding = encoding_called(name)
+    if encoding is None:
+        raise FileError("encoding_unknown", encoding=name, encodings=tuple(ENCODINGS))
+    return encoding
+
+
+def _detected(upload: Path, head: bytes, kind: Literal["csv"] | Markup, on_progress: Callable[[float], None]) -> str:
+    """Return the encoding of a text: what it says itself counts only where its bytes do not tell."""
+    detected = detect(upload, on_progress)
+    declared = encoding_called(declared_charset(head)) if kind != "csv" else None
+    unicode = {"utf-8", "utf-16"}
+    return detected if declared is None or unicode & {detected, declared} else declared
+
+
+def _codec_of(encoding: str, head: bytes) -> str:
+    """Return Python's name for the encoding; UTF-16 has two, and the text tells which."""
+    return (utf16_codec(head) if encoding == "utf-16" else None) or ENCODINGS[encoding]
+
+
+def _is_binary(head: bytes) -> bool:
+    return len(head) - len(head.translate(None, _CONTROLS)) > _CONTROL_SHARE * len(head)
 
 
 def _has_password(upload: Path) -> bool:

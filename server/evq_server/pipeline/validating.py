@@ -87,7 +87,6 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         step(context, "validate") as on_progress,
         SpoolWriter(folder / ROWS, [column.name for column in columns]) as spool,
         RejectLog(folder / REJECTS) as rejects,
-        source.path.open("rb") as file,
     ):
 
         def keep(batch: Batch) -> None:
@@ -97,10 +96,10 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
                 spool.supersede(duplicate.row for duplicate in batch.duplicates)
             rejects.append(batch.rejects)
             repeated += len(batch.duplicates)
-            on_progress(batch.consumed / source.size)
 
-        while data := file.read(READ_SIZE):
-            keep(parser.feed(data))
+        for text, done in source.read(READ_SIZE):
+            keep(parser.feed(text))
+            on_progress(done)
         keep(parser.finish())
     if not parser.records:
         raise FileError("no_rows")
