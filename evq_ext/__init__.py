@@ -14,6 +14,7 @@ from evq_ext._implementation import IMPLEMENTATION
 from evq_ext._qr_rules import QrError
 from evq_ext._records import read_records, sniff_delimiter
 from evq_ext._rules import with_mark, without_mark
+from evq_ext.authority import REGIONS
 from evq_ext.encodings import Utf8Check, transcoder
 from evq_ext.headers import EXACT, FIELDS, find_header, kind_of, recognise
 from evq_ext.types import (
@@ -43,6 +44,7 @@ __all__ = (
     "EXACT",
     "FIELDS",
     "IMPLEMENTATION",
+    "REGIONS",
     "Batch",
     "Column",
     "ColumnData",

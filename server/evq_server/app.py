@@ -44,6 +44,7 @@ ROUTES: list[ControllerRouterHandler] = [
     job_routes.cancel,
     job_routes.replay,
     job_routes.get_errors,
+    job_routes.get_warnings,
     job_routes.get_qr,
     tickets.get_ticket,
     health.healthz,

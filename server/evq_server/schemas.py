@@ -4,7 +4,7 @@ Names are snake_case here and camelCase on the wire. Lengths, choices and types 
 a value that exists is a value that fits.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,6 +13,8 @@ Language = Literal["ko", "en"]
 Duplicates = Literal["skip", "update", "error"]
 Mode = Literal["partial", "all-or-nothing"]
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
+TICKET_TYPE: Final = "ticket_type"
+"""The field whose values `ImportOptions.ticket_types` names."""
 FrameEvent = Literal["progress", "completed", "failed", "cancelled"]
 
 
@@ -31,7 +33,8 @@ class ImportOptions(Strict, frozen=True, kw_only=True):
     """What the organiser chose at the upload.
 
     *mapping* goes from the text of a heading to a field (`email`, `name`, ...) or to an attribute's name; an empty
-    value leaves the column out.
+    value leaves the column out. *region* (ISO 3166) is that of phone numbers without a country code. *ticket_types*, if
+    given, are the only ones that a row may have.
     """
 
     send_welcome_email: bool = False
@@ -39,6 +42,8 @@ class ImportOptions(Strict, frozen=True, kw_only=True):
     mode: Mode = "partial"
     dry_run: bool = False
     mapping: dict[str, str] | None = None
+    region: str = "KR"
+    ticket_types: tuple[str, ...] = ()
     sheet: str | None = None
     encoding: str | None = None
 
@@ -90,6 +95,8 @@ class ImportResult(Wire, frozen=True, kw_only=True):
     """Nothing was saved: the counts say what would have been."""
     reasons: dict[str, int]
     """Errors by code; a row may have several."""
+    warnings: dict[str, int]
+    """Accepted rows by the code of a warning about them."""
     encoding: str
     sheet: str | None
 
@@ -123,6 +130,7 @@ class Links(Wire, frozen=True, kw_only=True):
     self: str
     progress: str
     errors: str
+    warnings: str
     qr: str
     participants: str
 

@@ -13,6 +13,7 @@ import msgspec
 
 from evq.errors import UsageError
 from evq.settings import NAMES
+from evq_ext import REGIONS
 
 MIN_SECRET = 16
 """Characters below which a secret given by hand is refused."""
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     public_url: str | None = None
     upload_limit: int = 100 * 1024 * 1024
+    region: str = "KR"
     keep_failed_seconds: int = 86_400
     lease_seconds: int = 30
     smtp_url: str | None = None
@@ -191,6 +193,12 @@ def _public_url(text: str) -> str:
     return text.rstrip("/").lower()
 
 
+def _region(text: str) -> str:
+    if text not in REGIONS:
+        raise ValueError(f"the code of a country that has phone numbers, as in KR (ISO 3166), not {text!r}")
+    return text
+
+
 def _smtp_url(text: str) -> str:
     # The value may hold a password, so no message repeats it.
     remedy = "of the form smtp://host:port, smtp+starttls://user:password@host:port or smtps://..."
@@ -217,6 +225,7 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "EVQ_HOST": ("host", str),
     "EVQ_PORT": ("port", _integer(0, 65_535)),
     "EVQ_PUBLIC_URL": ("public_url", _public_url),
+    "EVQ_REGION": ("region", _region),
     "EVQ_UPLOAD_LIMIT": ("upload_limit", _integer(1, 2**40)),
     "EVQ_KEEP_FAILED_SECONDS": ("keep_failed_seconds", _integer(0, 10 * 365 * 86_400)),
     "EVQ_LEASE_SECONDS": ("lease_seconds", _integer(1, 86_400)),

@@ -78,6 +78,7 @@ CLOSED = [
     ("POST", "/api/jobs/x/replay"),
     ("GET", "/api/jobs/x/progress"),
     ("GET", "/api/jobs/x/errors.csv"),
+    ("GET", "/api/jobs/x/warnings.csv"),
     ("GET", "/api/jobs/x/qr.zip"),
     ("GET", "/schema/openapi.json"),
 ]
@@ -184,7 +185,7 @@ async def test_an_upload_answers_with_links_that_lead_somewhere(server: Server) 
     body = answer.json()
     assert answer.status_code == 202
     assert body["status"] == "pending"
-    assert body["links"].keys() == {"self", "progress", "errors", "qr", "participants"}
+    assert body["links"].keys() == {"self", "progress", "errors", "warnings", "qr", "participants"}
     assert (await server.client.get(body["links"]["self"])).json()["links"] == body["links"]
     assert (await server.client.get(body["links"]["progress"])).json()["currentStep"] == "waiting"
     assert (await server.client.get(body["links"]["participants"])).json() == {"items": [], "next": None}
@@ -284,7 +285,9 @@ async def test_a_failed_import_runs_again_while_its_upload_is_kept(server: Serve
     assert "Upload the file again" in assert_problem(answer, 410)["detail"]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("errors.csv", "text/csv"), ("qr.zip", "application/zip")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("errors.csv", "text/csv"), ("warnings.csv", "text/csv"), ("qr.zip", "application/zip")]
+)
 async def test_what_an_import_made_is_downloaded_as_an_attachment(server: Server, name: str, kind: str) -> None:
     job_id = await server.upload()
     assert "yet" in assert_problem(await server.client.get(f"/api/jobs/{job_id}/{name}"), 404)["detail"]
@@ -306,6 +309,7 @@ async def test_an_unknown_import_is_a_404_everywhere(server: Server, job_id: str
         ("DELETE", ""),
         ("GET", "/progress"),
         ("GET", "/errors.csv"),
+        ("GET", "/warnings.csv"),
         ("POST", "/replay"),
     ):
         assert_problem(await server.client.request(method, f"/api/jobs/{job_id}{path}"), 404)

@@ -89,9 +89,9 @@ class Imports:
     def spool(self, payload: ImportPayload) -> Path:
         return self.settings.spool / self.id_of(payload)
 
-    def errors(self, payload: ImportPayload) -> list[list[str]] | None:
-        """Read the error report, without its header; None if there is none."""
-        path = self.settings.artefacts / self.id_of(payload) / "errors.csv"
+    def errors(self, payload: ImportPayload, name: str = "errors.csv") -> list[list[str]] | None:
+        """Read the error report, or that of the warnings, without its header; None if there is none."""
+        path = self.settings.artefacts / self.id_of(payload) / name
         if not path.exists():
             return None
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -191,6 +191,41 @@ async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(impor
         conn.exec_driver_sql("DELETE FROM participants")
     assert (await imports.attempt(payload)).processed_count == 2
     assert imports.errors(payload) is None
+
+
+async def test_warnings_are_counted_and_reported_and_their_rows_saved(imports: Imports) -> None:
+    payload = imports.upload("name,email,phone\nKim,kim@gmial.com,1012345678\nLee,lee@naver.con,\nPark,x,1012345678\n")
+    result = await imports.attempt(payload)
+    assert (result.processed_count, result.error_count) == (2, 1)
+    assert result.warnings == {"email_misspelt": 2, "phone_zero_restored": 1}
+    assert [(row, value) for row, _, value in imports.errors(payload, "warnings.csv") or []] == [
+        ("2", "kim@gmial.com"),
+        ("2", "1012345678"),
+        ("3", "lee@naver.con"),
+    ]
+
+
+async def test_without_warnings_there_is_no_report_of_them(imports: Imports) -> None:
+    payload = imports.upload(people(2))
+    assert (await imports.attempt(payload)).warnings == {}
+    assert imports.errors(payload, "warnings.csv") is None
+
+
+async def test_phone_numbers_are_those_of_the_region_that_was_chosen(imports: Imports) -> None:
+    text = "name,email,phone\nKim,kim@example.org,(650) 253-0000\n"
+    assert (await imports.attempt(imports.upload(text, region="US"))).error_count == 0
+    assert (await imports.attempt(imports.upload(text))).reasons == {"phone_invalid": 1}
+
+
+async def test_a_ticket_type_is_one_of_those_that_were_given(imports: Imports) -> None:
+    text = "name,email,ticket\nKim,kim@example.org,vip\nLee,lee@example.org,Gold\nPark,park@example.org,\n"
+    payload = imports.upload(text, ticket_types=("VIP", "일반"))
+    result = await imports.attempt(payload)
+    assert (result.processed_count, result.reasons) == (2, {"not_a_choice": 1})
+    assert [row[1] for row in imports.errors(payload) or []] == [
+        "Ticket type: This is none of the choices; write one of: VIP, 일반"
+    ]
+    assert (await imports.attempt(imports.upload(text))).error_count == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"dry_run": True}])

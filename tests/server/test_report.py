@@ -6,8 +6,16 @@ from string import Formatter
 import pytest
 
 from evq_ext import Batch, Column, Finding, Reject, RowParser
-from evq_server.files.messages import FIELD_NAMES, TEXTS, describe
-from evq_server.files.report import RejectLog, read_rejects, write_errors_csv
+from evq_server.files import report
+from evq_server.files.messages import FIELD_NAMES, TEXTS, cell_name, describe
+from evq_server.files.report import (
+    RejectLog,
+    WarningLog,
+    read_rejects,
+    read_warned,
+    write_errors_csv,
+    write_warnings_csv,
+)
 from evq_server.files.source import Source, prepare
 from evq_server.schemas import Language
 
@@ -23,8 +31,10 @@ REJECTS = [
 ]
 
 
-def _written(path: Path, rejects: Sequence[Reject], language: Language = "en") -> list[list[str]]:
-    write_errors_csv(path, HEADER, rejects, language=language)
+def _written(
+    path: Path, rejects: Sequence[Reject], language: Language = "en", *, of_sheet: bool = False
+) -> list[list[str]]:
+    write_errors_csv(path, HEADER, rejects, language=language, of_sheet=of_sheet)
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file))
 
@@ -78,6 +88,48 @@ def test_the_report_speaks_korean(tmp_path: Path) -> None:
     assert text == ("이름: 이름이 비어 있습니다. / 이메일: 올바른 이메일 주소가 아닙니다. (It must have an @-sign.)")
 
 
+def test_the_report_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
+    (_, (_, first, *_), (_, second, *_)) = _written(tmp_path / "errors.csv", REJECTS, of_sheet=True)
+    assert first.startswith("Name (A2): The name is missing. / E-mail (B2): ")
+    assert second.startswith("The row has 3 cells")
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "name"),
+    [(14, 3, "D14"), (1, 0, "A1"), (2, 25, "Z2"), (3, 26, "AA3"), (1_048_576, 16_383, "XFD1048576")],
+)
+def test_a_cell_is_called_what_a_spreadsheet_calls_it(row: int, place: int, name: str) -> None:
+    assert cell_name(row, place) == name
+
+
+def _warned(rows: range) -> Batch:
+    parser = RowParser([Column("email", "email"), Column("phone", "phone")])
+    text = "".join(f"p{row}@gmial.com,10{row + 12_340_000}\n" for row in rows)
+    return parser.feed(text.encode())
+
+
+@pytest.mark.parametrize(("of_sheet", "cell"), [(False, ""), (True, " (B2)")])
+def test_warnings_are_listed_with_row_and_value(tmp_path: Path, of_sheet: bool, cell: str) -> None:
+    with WarningLog(tmp_path / "warned") as log:
+        log.append(_warned(range(2)))
+    warned = read_warned(tmp_path / "warned")
+    write_warnings_csv(tmp_path / "warnings.csv", warned, language="en", of_sheet=of_sheet)
+    with (tmp_path / "warnings.csv").open(encoding="utf-8-sig", newline="") as file:
+        header, *_, last = csv.reader(file)
+    assert header == ["row", "warning", "value"]
+    said = f"Phone{cell}: The number had lost its leading zero; it was saved as 010-1234-0001."
+    assert last == ["2", said, "1012340001"]
+
+
+def test_warnings_beyond_the_bound_are_counted_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "WARNED_KEPT", 5)
+    with WarningLog(tmp_path / "warned") as log:
+        for start in (0, 4, 8):
+            log.append(_warned(range(start, start + 4)))
+    assert log.counts == {"email_misspelt": 12, "phone_zero_restored": 12}
+    assert len(list(read_warned(tmp_path / "warned"))) == 5
+
+
 def test_the_report_begins_with_a_byte_order_mark_and_leaves_no_part(tmp_path: Path) -> None:
     _written(tmp_path / "errors.csv", REJECTS)
     assert (tmp_path / "errors.csv").read_bytes().startswith(b"\xef\xbb\xbf_row,_error,")
@@ -89,7 +141,7 @@ def test_a_cell_that_could_be_a_formula_is_text(tmp_path: Path, start: str) -> N
     cell = f"{start}HYPERLINK(A1)"
     error = Finding(cell, 0, "", "text_too_long", {})
     path = tmp_path / "errors.csv"
-    write_errors_csv(path, (cell,), [Reject(2, (cell, f"a{cell}"), (error,))], language="en")
+    write_errors_csv(path, (cell,), [Reject(2, (cell, f"a{cell}"), (error,))], language="en", of_sheet=False)
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, (_, text, first, second) = csv.reader(file)
     assert header == ["_row", "_error", f"'{cell}"]
@@ -117,7 +169,7 @@ def test_a_corrected_report_gives_the_values_of_an_upload_that_was_right_at_once
     assert (batch.count, len(batch.rejects)) == (0, len(wrong))
 
     path = tmp_path / "errors.csv"
-    write_errors_csv(path, source.header, batch.rejects, language="en")
+    write_errors_csv(path, source.header, batch.rejects, language="en", of_sheet=False)
     with path.open(encoding="utf-8-sig", newline="") as file:
         top, *report = csv.reader(file)
     corrected = [[cell.replace(" at ", "@") for cell in row] for row in report]
@@ -131,7 +183,7 @@ def test_a_corrected_report_gives_the_values_of_an_upload_that_was_right_at_once
 def test_a_report_that_is_uploaded_again_gives_way_to_the_next_one(tmp_path: Path) -> None:
     again = ["_row", "_error", "name", "email"]
     source, batch = _uploaded(tmp_path / "again.csv", [again, ["7", "E-mail: ...", "Kim", "kim at example.org"]])
-    write_errors_csv(tmp_path / "errors.csv", source.header, batch.rejects, language="en")
+    write_errors_csv(tmp_path / "errors.csv", source.header, batch.rejects, language="en", of_sheet=False)
     with (tmp_path / "errors.csv").open(encoding="utf-8-sig", newline="") as file:
         top, row = csv.reader(file)
     assert top == again

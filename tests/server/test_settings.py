@@ -26,6 +26,7 @@ def test_every_setting_is_read_from_its_name() -> None:
             "EVQ_DATABASE_URL": "sqlite:////srv/other.db",
             "EVQ_HOST": "0.0.0.0",
             "EVQ_PORT": "9000",
+            "EVQ_REGION": "JP",
             "EVQ_PUBLIC_URL": "https://Events.Example.org/",
             "EVQ_UPLOAD_LIMIT": "1000",
             "EVQ_KEEP_FAILED_SECONDS": "0",
@@ -44,6 +45,7 @@ def test_every_setting_is_read_from_its_name() -> None:
         port=9000,
         public_url="https://events.example.org",
         upload_limit=1000,
+        region="JP",
         keep_failed_seconds=0,
         smtp_url="smtp+starttls://user:pa%40ss@mail.example.org:587",
         mail_from="행사 <events@example.org>",
@@ -69,6 +71,7 @@ def test_an_empty_value_counts_as_not_given() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("EVQ_REGION", "KOREA"),
         ("EVQ_PORT", "-1"),
         ("EVQ_PORT", "65536"),
         ("EVQ_PORT", "80a"),

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from evq import Queue
+from evq_server.api.imports import read_choices
 from evq_server.settings import Settings
 from evq_server.store.database import Database
 from evq_server.store.imports import get_import, unfinished_imports
@@ -63,7 +64,7 @@ async def test_a_multipart_form_brings_the_same_file_and_its_fields(server: Serv
     answer = await server.client.post(
         IMPORTS,
         files={"file": ("참가자.xlsx", body, "application/x-test")},
-        data={"duplicates": "update", "mapping": '{"메일": "email"}', "sheet": ""},
+        data={"duplicates": "update", "mapping": '{"메일": "email"}', "sheet": "", "ticketTypes": "VIP, 일반 ,"},
     )
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["jobId"]
@@ -75,6 +76,8 @@ async def test_a_multipart_form_brings_the_same_file_and_its_fields(server: Serv
     assert job.payload["options"]["duplicates"] == "update"
     assert job.payload["options"]["mapping"] == {"메일": "email"}
     assert job.payload["options"]["sheet"] is None
+    assert job.payload["options"]["ticketTypes"] == ["VIP", "일반"]
+    assert job.payload["options"]["region"] == "KR"
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -143,6 +146,11 @@ async def test_a_queue_that_is_down_is_a_503_and_leaves_nothing(settings: Settin
         assert imports_of(server) == 0
 
 
+def test_the_region_is_the_operator_s_unless_the_upload_says_otherwise() -> None:
+    assert read_choices({"region": ""}, region="JP").options.region == "JP"
+    assert read_choices({"region": "US"}, region="JP").options.region == "US"
+
+
 @pytest.mark.parametrize(
     ("params", "named"),
     [
@@ -151,6 +159,8 @@ async def test_a_queue_that_is_down_is_a_503_and_leaves_nothing(settings: Settin
         ({"mapping": "[1]"}, "object"),
         ({"uploadedBy": "nobody"}, "uploadedBy"),
         ({"dryRun": "perhaps"}, "dryRun"),
+        ({"region": "XX"}, "region is 'XX'"),
+        ({"ticketTypes": "VIP,vip"}, "ticket_type"),
     ],
 )
 async def test_wrong_options_are_refused_by_name(server: Server, params: dict[str, str], named: str) -> None:

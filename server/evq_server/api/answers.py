@@ -89,6 +89,7 @@ def links(job_id: str, event_id: str) -> Links:
         self=job,
         progress=f"{job}/progress",
         errors=f"{job}/errors.csv",
+        warnings=f"{job}/warnings.csv",
         qr=f"{job}/qr.zip",
         participants=f"/api/events/{event_id}/participants",
     )

@@ -14,12 +14,13 @@ from litestar.exceptions import ClientException
 from litestar.params import FromPath
 
 from evq.ids import new_id
+from evq_ext import Column, RowParser
 from evq_server.api import Given
 from evq_server.api.answers import links
 from evq_server.api.events import require_event
 from evq_server.clock import now_ms
 from evq_server.jobs import ImportJobs
-from evq_server.schemas import Accepted, ImportMetadata, ImportOptions, ImportPayload
+from evq_server.schemas import TICKET_TYPE, Accepted, ImportMetadata, ImportOptions, ImportPayload
 from evq_server.settings import Settings
 from evq_server.store import imports
 from evq_server.store.database import Database
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 
 FIELDS = (
     "Fields are filename, uploadedBy (an e-mail address), sendWelcomeEmail and dryRun (true, false), "
-    "duplicates (skip, update, error), mode (partial, all-or-nothing), mapping (a JSON object), sheet and encoding."
+    "duplicates (skip, update, error), mode (partial, all-or-nothing), mapping (a JSON object), region (an ISO 3166 "
+    "code), ticketTypes (separated by commas), sheet and encoding."
 )
 
 
@@ -55,11 +57,11 @@ async def upload(
     """
     await run_sync(_check_event, database, event_id)
     query = _unique(request.query_params.multi_items())
-    read_choices(query)  # wrong options are refused before the file has travelled
+    read_choices(query, region=settings.region)  # wrong options are refused before the file has travelled
     job_id = new_id()
     async with Sink(settings.uploads, job_id, limit=settings.upload_limit) as sink:
         received = await receive(request, sink, limit=settings.upload_limit)
-        choices = read_choices(_unique([*query.items(), *received.fields.items()]))
+        choices = read_choices(_unique([*query.items(), *received.fields.items()]), region=settings.region)
         file = await sink.finish()
         payload = _payload(event_id, file, received, choices)
         await run_sync(_record, database, job_id, payload)
@@ -68,25 +70,37 @@ async def upload(
     return Accepted(job_id=job_id, status="pending", links=links(job_id, event_id))
 
 
-def read_choices(fields: dict[str, str]) -> Choices:
+def read_choices(fields: dict[str, str], *, region: str) -> Choices:
     """Read an upload's fields, from wherever they came; raises a 400 that names what is wrong.
 
-    Empty fields count as absent, because that is how an HTML form sends them.
+    *region* is where phone numbers are from if no field says so. Empty fields count as absent, because that is how an
+    HTML form sends them.
     """
-    given: dict[str, Any] = {name: value for name, value in fields.items() if value}
+    given: dict[str, Any] = {"region": region} | {name: value for name, value in fields.items() if value}
     filename = given.pop("filename", None)
     uploaded_by = given.pop("uploadedBy", None)
     try:
         if "mapping" in given:
             given["mapping"] = msgspec.json.decode(given["mapping"], type=dict[str, str])
+        if "ticketTypes" in given:
+            given["ticketTypes"] = [clean for name in given["ticketTypes"].split(",") if (clean := name.strip())]
         if uploaded_by is not None:
             uploaded_by = validate_email(uploaded_by, check_deliverability=False).normalized
         options = msgspec.convert(given, ImportOptions, strict=False)
+        _check_options(options)
     except EmailNotValidError as error:
         raise ClientException(f"uploadedBy is not an e-mail address: {error}") from error
-    except msgspec.DecodeError as error:
-        raise ClientException(f"The upload's fields are not right: {error}. {FIELDS}") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ClientException(f"The upload's fields are not right: {str(error).rstrip('.')}. {FIELDS}") from error
     return Choices(filename=filename, uploaded_by=uploaded_by, options=options)
+
+
+def _check_options(options: ImportOptions) -> None:
+    """Raise ValueError, naming the option, for one that the core will not obey."""
+    columns = [Column("email", "email")]
+    if options.ticket_types:
+        columns.append(Column(TICKET_TYPE, "choice", options.ticket_types))
+    RowParser(columns, region=options.region)
 
 
 def _unique(items: Iterable[tuple[str, str]]) -> dict[str, str]:

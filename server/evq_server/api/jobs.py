@@ -145,6 +145,18 @@ async def get_errors(
     return await _artefact(settings, job_id, now, "errors.csv", "No row was rejected.")
 
 
+@get("/api/jobs/{job_id:str}/warnings.csv")
+async def get_warnings(
+    job_id: FromPath[str],
+    settings: Given[Settings],
+    database: Given[Database],
+    jobs: Given[ImportJobs],
+) -> File:
+    """Download what should be looked at in rows that were accepted."""
+    _, now = await look(database, jobs, job_id)
+    return await _artefact(settings, job_id, now, "warnings.csv", "No row had a warning.")
+
+
 @get("/api/jobs/{job_id:str}/qr.zip")
 async def get_qr(
     job_id: FromPath[str],

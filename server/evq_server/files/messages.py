@@ -92,10 +92,21 @@ FIELD_NAMES: Final[dict[str, dict[Language, str]]] = {
 }
 
 
-def describe(error: Finding, language: Language) -> str:
-    """Say what is wrong, for the organiser: the column's name, if it concerns one, and the code's text."""
-    text = TEXTS[error.code][language].format_map(error.params)
-    if not error.column:
+def describe(finding: Finding, language: Language, *, cell: str = "") -> str:
+    """Say what was found, for the organiser: the column's name and cell, if it concerns one, and the code's text."""
+    text = TEXTS[finding.code][language].format_map(finding.params)
+    if not finding.column:
         return text
-    names = FIELD_NAMES.get(error.column)
-    return f"{names[language] if names else error.column}: {text}"
+    names = FIELD_NAMES.get(finding.column)
+    name = names[language] if names else finding.column
+    return f"{name} ({cell}): {text}" if cell else f"{name}: {text}"
+
+
+def cell_name(row: int, place: int) -> str:
+    """Return what a spreadsheet program calls the cell, such as D14; `place` counts from 0."""
+    letters = ""
+    place += 1
+    while place:
+        place, letter = divmod(place - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"{letters}{row}"

@@ -20,11 +20,11 @@ from evq import SyncContext, ValidationError
 from evq_ext import Finding, Reject
 from evq_server.clock import now_ms
 from evq_server.files.refusals import FileError
-from evq_server.files.report import read_rejects, write_errors_csv
+from evq_server.files.report import read_rejects, read_warned, write_errors_csv, write_warnings_csv
 from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader
 from evq_server.pipeline.qr_archive import qr_archive
 from evq_server.pipeline.steps import step
-from evq_server.pipeline.validating import REJECTS, ROWS, VALIDATED, Validated, validated, working_folder
+from evq_server.pipeline.validating import REJECTS, ROWS, VALIDATED, WARNED, Validated, validated, working_folder
 from evq_server.schemas import ImportPayload, ImportResult, Language
 from evq_server.settings import Settings
 from evq_server.store import participants as people
@@ -112,6 +112,7 @@ class Attempt:
             skipped_count=saved.skipped + found.repeated,
             dry_run=self.payload.options.dry_run,
             reasons=found.reasons | ({DUPLICATE: saved.rejected} if saved.rejected else {}),
+            warnings=found.warnings,
             encoding=found.encoding,
             sheet=found.sheet,
         )
@@ -198,14 +199,21 @@ class Attempt:
     # Report, tickets, mails
 
     def _report(self, found: Validated, saved: Saved, language: Language, workdir: Path) -> None:
-        """Write the error report; if there is nothing to report, an earlier attempt's is void."""
-        if not found.rejected and not saved.rejected:
-            self._published("errors.csv").unlink(missing_ok=True)
-            return
-        refused = self._refused(found.fields) if saved.rejected else ()
-        rows = merge(read_rejects(self.folder / VALIDATED / REJECTS), refused, key=lambda reject: reject.row)
-        write_errors_csv(workdir / "errors.csv", found.header, rows, language=language)
-        self._publish(workdir / "errors.csv")
+        """Write what is wrong with the rows; of what an earlier attempt has reported, nothing else stays."""
+        errors, warnings = workdir / "errors.csv", workdir / "warnings.csv"
+        of_sheet = found.sheet is not None
+        if found.rejected or saved.rejected:
+            refused = self._refused(found.fields) if saved.rejected else ()
+            rows = merge(read_rejects(self.folder / VALIDATED / REJECTS), refused, key=lambda reject: reject.row)
+            write_errors_csv(errors, found.header, rows, language=language, of_sheet=of_sheet)
+        if found.warnings:
+            warned = read_warned(self.folder / VALIDATED / WARNED)
+            write_warnings_csv(warnings, warned, language=language, of_sheet=of_sheet)
+        for report in (errors, warnings):
+            if report.exists():
+                self._publish(report)
+            else:
+                self._published(report.name).unlink(missing_ok=True)
 
     def _refused(self, fields: Sequence[str | None]) -> Iterator[Reject]:
         """Give the rows that the save has rejected, in the shape of the upload."""

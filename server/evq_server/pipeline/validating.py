@@ -9,25 +9,24 @@ from typing import Final
 import msgspec
 
 from evq import SyncContext
-from evq_ext import Batch, RowParser
+from evq_ext import Batch, Column, RowParser
 from evq_server.files.refusals import FileError
-from evq_server.files.report import RejectLog
+from evq_server.files.report import RejectLog, WarningLog
 from evq_server.files.source import Source, prepare
 from evq_server.files.spool import SpoolWriter
 from evq_server.files.whole import whole_file
 from evq_server.pipeline.steps import step
-from evq_server.schemas import ImportPayload
+from evq_server.schemas import TICKET_TYPE, ImportOptions, ImportPayload
 
 VALIDATED: Final = "validated"
 """The folder of an import in which the pass leaves its files, all at once."""
 ROWS: Final = "rows"
 REJECTS: Final = "rejects"
+WARNED: Final = "warned"
 SUMMARY: Final = "summary.json"
 
 READ_SIZE: Final = 256 * 1024
 """Bytes given to the core at a time."""
-REGION: Final = "KR"
-"""Where phone numbers without a country code are from."""
 
 
 class Validated(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +42,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     """Rows left out because another row of the file has their e-mail."""
     reasons: dict[str, int]
     """Errors by code."""
+    warnings: dict[str, int]
+    """Accepted rows by the code of a warning about them."""
 
 
 def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload, context: SyncContext) -> Validated:
@@ -73,20 +74,22 @@ def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload,
 
 
 def _validate(source: Source, folder: Path, payload: ImportPayload, context: SyncContext) -> None:
-    columns = [column for column in source.columns if column is not None]
+    columns = [_with_choices(column, payload.options) for column in source.columns]
+    kept = [column.name for column in columns if column is not None]
     parser = RowParser(
-        source.columns,
+        columns,
         delimiter=source.delimiter,
         skip_records=source.skip_records,
         number_by=source.number_by,
-        region=REGION,
+        region=payload.options.region,
         duplicates=payload.options.duplicates,
     )
     repeated = 0
     with (
         step(context, "validate") as on_progress,
-        SpoolWriter(folder / ROWS, [column.name for column in columns]) as spool,
+        SpoolWriter(folder / ROWS, kept) as spool,
         RejectLog(folder / REJECTS) as rejects,
+        WarningLog(folder / WARNED) as warned,
     ):
 
         def keep(batch: Batch) -> None:
@@ -95,6 +98,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
             if payload.options.duplicates == "update":
                 spool.supersede(duplicate.row for duplicate in batch.duplicates)
             rejects.append(batch.rejects)
+            warned.append(batch)
             repeated += len(batch.duplicates)
 
         for text, done in source.read(READ_SIZE):
@@ -111,9 +115,17 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         rejected=rejects.count,
         repeated=repeated,
         reasons=dict(rejects.reasons),
+        warnings=dict(warned.counts),
     )
     with whole_file(folder / SUMMARY) as out:
         out.write(msgspec.json.encode(summary))
+
+
+def _with_choices(column: Column | None, options: ImportOptions) -> Column | None:
+    """Let a ticket type be one of those that the event has, if they are given."""
+    if column is None or column.name != TICKET_TYPE or not options.ticket_types:
+        return column
+    return Column(TICKET_TYPE, "choice", options.ticket_types)
 
 
 @contextmanager

@@ -154,6 +154,8 @@ async function startImport() {
     filename: state.file.name,
     duplicates: $("duplicates").value,
     mode: $("mode").value,
+    region: $("region").value,
+    ticketTypes: $("ticket-types").value,
     sendWelcomeEmail: $("welcome").checked,
     dryRun: $("dry-run").checked,
   });
@@ -282,6 +284,7 @@ async function showResult(frame) {
   $("figures").replaceChildren(...figures(result));
   $("replay").hidden = frame.status !== "failed" || error.type === "ValidationError"; // the same file would fail again
   $("get-qr").hidden = !result?.tokens;
+  $("get-warnings").hidden = !warnings(result);
   $("get-errors").hidden = $("errors").hidden = true;
   $("result-card").focus({ preventScroll: true });
   await Promise.all([showErrors(frame.job), showPeople()]);
@@ -290,7 +293,12 @@ async function showResult(frame) {
 function resultMessage(status, result, error) {
   if (status === "failed") return error.message;
   if (status === "cancelled") return text("saidCancelled");
-  return text(result.dryRun ? "saidDryRun" : "saidCompleted");
+  const said = text(result.dryRun ? "saidDryRun" : "saidCompleted");
+  return warnings(result) ? `${said} ${text("saidWarnings", { n: number(warnings(result)) })}` : said;
+}
+
+function warnings(result) {
+  return Object.values(result?.warnings ?? {}).reduce((sum, rows) => sum + rows, 0);
 }
 
 function figures(result) {
@@ -387,6 +395,7 @@ $("cancel").addEventListener("click", doing(cancelJob));
 $("replay").addEventListener("click", doing(replayJob));
 $("another").addEventListener("click", showUpload);
 $("get-errors").addEventListener("click", doing(() => download(`/api/jobs/${state.job}/errors.csv`, "errors.csv")));
+$("get-warnings").addEventListener("click", doing(() => download(`/api/jobs/${state.job}/warnings.csv`, "warnings.csv")));
 $("get-qr").addEventListener("click", doing(() => download(`/api/jobs/${state.job}/qr.zip`, "qr.zip")));
 $("people-more").addEventListener("click", doing(() => showPeople(state.people)));
 
