@@ -104,7 +104,8 @@ class Imports:
 
 @pytest.fixture
 def imports(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Imports:
-    monkeypatch.setattr("evq_server.pipeline.attempt.CHUNK", CHUNK)
+    monkeypatch.setattr("evq_server.pipeline.pace.MOST", CHUNK)
+    monkeypatch.setattr("evq_server.pipeline.attempt.PREVIEWED", CHUNK)
     return Imports(settings, database)
 
 
@@ -234,16 +235,16 @@ async def test_rows_that_the_event_refuses_are_reported_among_the_others_in_orde
 ) -> None:
     await imports.attempt(imports.upload(people(CHUNK + 2)))
     rows = "".join(f"김,{i},q{i}@example.org,x{i}\n" for i in range(CHUNK))
-    text = f"성,이름,email,secret\n김,영희,p0@example.org,a\n이,철수,nowhere,b\n{rows}박,민수,p1@example.org,c\n"
+    text = f"성,이름,email,secret\n김,영희,p1@example.org,a\n이,철수,nowhere,b\n{rows}박,민수,p0@example.org,c\n"
     payload = imports.upload(text, duplicates="error", mapping={"secret": ""}, **options)
     result = await imports.attempt(payload)
     assert (result.processed_count, result.error_count) == (CHUNK, 3)
     assert result.reasons == {"email_invalid": 1, "duplicate_in_event": 2}
     report = imports.errors(payload) or []
     assert [(row[0], *row[2:5]) for row in report] == [
-        ("2", "김", "영희", "p0@example.org"),
+        ("2", "김", "영희", "p1@example.org"),
         ("3", "이", "철수", "nowhere"),
-        (str(CHUNK + 4), "박", "민수", "p1@example.org"),
+        (str(CHUNK + 4), "박", "민수", "p0@example.org"),
     ]
 
 

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from evq_server.store.database import SCHEMA_VERSION, Database, DatabaseError, events, insert_or_ignore, open_database
+from evq_server.store.database import (
+    PARAMETERS,
+    SCHEMA_VERSION,
+    Database,
+    DatabaseError,
+    Inserted,
+    events,
+    insert_or_ignore,
+    open_database,
+)
 from evq_server.store.database import schema_version as schema
 
 EVENT = {"id": "spring", "name": "Spring", "language": "en", "created_ms": 1}
@@ -106,13 +115,19 @@ def test_the_database_of_a_newer_evq_is_refused(database: Database) -> None:
         database.create()
 
 
-def test_insert_or_ignore_counts_only_what_is_new(database: Database) -> None:
-    rows = [EVENT | {"id": name} for name in ("a", "b", "c")]
-    with database.begin() as conn:
-        assert insert_or_ignore(conn, events, rows[:2], unique=("id",)) == 2
-        assert insert_or_ignore(conn, events, rows, unique=("id",)) == 1
-        assert insert_or_ignore(conn, events, rows, unique=("id",)) == 0
-        assert insert_or_ignore(conn, events, [], unique=("id",)) == 0
+def test_insert_or_ignore_counts_what_is_new_and_says_where_some_was_not(database: Database) -> None:
+    columns = ("id", "name", "language", "created_ms")
+    size = PARAMETERS // len(columns)
+    rows = [(f"event-{number}", "Spring", "en", 1) for number in range(2 * size + 1)]
+
+    def insert(some: list[tuple[str, str, str, int]]) -> Inserted:
+        with database.begin() as conn:
+            return insert_or_ignore(conn, events, columns, some, unique=("id",))
+
+    assert insert([]) == Inserted(0, [])
+    assert insert(rows[size : size + 2]) == Inserted(2, [])
+    assert insert(rows) == Inserted(2 * size - 1, [range(size, 2 * size)])
+    assert insert(rows) == Inserted(0, [range(size), range(size, 2 * size), range(2 * size, 2 * size + 1)])
 
 
 def test_an_error_shows_no_values(database: Database) -> None:

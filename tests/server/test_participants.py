@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from evq.errors import LeaseLost
 from evq_server.schemas import Duplicates
-from evq_server.store.database import LOOKUP_SIZE, Database, before_images, participants
+from evq_server.store.database import LOOKUP_SIZE, PARAMETERS, Database, before_images, participants
 from evq_server.store.imports import FinalStatus, get_import, record_outcome
 from evq_server.store.participants import (
     ChunkResult,
@@ -284,7 +284,32 @@ def test_a_chunk_may_be_larger_than_one_look_up(database: Database, start_import
     assert save(database, [row(number) for number in range(size + 1)], "B") == ChunkResult(inserted=1, skipped=size)
 
 
-def test_saving_asks_the_database_a_fixed_number_of_times(database: Database, start_import: "StartImport") -> None:
+@pytest.mark.parametrize("duplicates", ["skip", "update", "error"])
+def test_a_large_chunk_that_meets_half_of_its_rows_treats_each_as_it_should(
+    database: Database, start_import: "StartImport", duplicates: Duplicates
+) -> None:
+    start_import("A")
+    size = 4 * LOOKUP_SIZE
+    save(database, [row(number) for number in range(0, size, 2)])
+    finish(database, "A")
+    start_import("B")
+    result = save(database, [row(number, name="New") for number in range(size)], "B", duplicates=duplicates)
+    half = size // 2
+    assert (result.inserted, result.updated, result.skipped, len(result.rejections)) == {
+        "skip": (half, 0, half, 0),
+        "update": (half, half, 0, 0),
+        "error": (half, 0, 0, half),
+    }[duplicates]
+    assert counters(database, "B") == (size, result.inserted, result.updated, result.skipped, len(result.rejections))
+    assert [it.row for it in result.rejections] == [n + 2 for n in range(0, size, 2) if duplicates == "error"]
+    renamed = {it.email for it in everybody(database) if it.name == "New"}
+    assert renamed == {row(n).email for n in range(size) if n % 2 or duplicates == "update"}
+    assert save(database, [row(number) for number in range(size)], "B", duplicates=duplicates) == ChunkResult()
+
+
+def test_saving_new_rows_asks_the_database_once_for_many_of_them(
+    database: Database, start_import: "StartImport"
+) -> None:
     start_import("A")
     start_import("B")
     statements: list[str] = []
@@ -309,7 +334,9 @@ def test_saving_asks_the_database_a_fixed_number_of_times(database: Database, st
             )
         return len(statements)
 
-    assert count("A", [row(0)]) == count("B", [row(number) for number in range(1, LOOKUP_SIZE)])
+    many = PARAMETERS // 8  # columns of a participant
+    one = count("A", [row(0)])
+    assert count("B", [row(number) for number in range(1, 5 * many)]) == one + 4
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(database: Database, start_import: "StartImport") -> None:

@@ -6,9 +6,12 @@ A file is a head and then frames. All numbers are little-endian, uint32 unless s
     frame    count of what is in it, length of its body in bytes, CRC-32 of the body, CRC-32 of these three, body
 
 The first frame's body is the column names (a JSON array); the last one's the numbers of the superseded rows, ascending.
-Each frame between them is one batch of the core: its row numbers, and then for every column count + 1 offsets and the
-UTF-8 text that they cut. An *ordinal* is the place of a row among the accepted ones, from 0. Nobody holds more than one
-frame.
+Each frame between them is some consecutive rows of the upload, put in the order of one column: their row numbers, and
+then for every column count + 1 offsets and the UTF-8 text that they cut. An *ordinal* is the place of a row in the
+spool, from 0. Nobody holds more than one frame.
+
+The order is that of a unique index, so that rows which are saved together are neighbours in it: in the upload's order a
+transaction of thousands touches thousands of its pages, and has to write each of them whole.
 """
 
 import os
@@ -16,21 +19,23 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Final, Self
 
 import orjson
 
 from evq.errors import TemporaryError
-from evq_ext import Batch
+from evq_ext import Batch, ColumnData, order_of, strings, take
 from evq_server.files.whole import whole_file
 
-_MAGIC = b"evqspl\x00\x01"  # the last byte is the format's version
+FRAME_SIZE: Final = 16 << 20
+"""Bytes of rows that are put in order together; more makes the save faster, and takes as much memory twice."""
+
+_MAGIC = b"evqspl\x00\x02"  # the last byte is the format's version
 _HEAD = struct.Struct("<8sQI")
 _FRAME = struct.Struct("<III")
 
@@ -47,32 +52,70 @@ class SpoolCorrupt(TemporaryError):  # noqa: N818 - the state is the name
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Consecutive rows: the first one's ordinal, their row numbers, their columns, and which of them are superseded."""
+    """Rows that follow each other: the first one's ordinal, their row numbers, their columns, and the superseded ones.
+
+    The row numbers do not ascend, but all those of a frame are above those of the frames before it.
+    """
 
     first: int
-    rows: list[int]
-    columns: dict[str, list[str]]
+    rows: Sequence[int]
+    columns: dict[str, ColumnData]
     superseded: frozenset[int]
+
+    @property
+    def end(self) -> int:
+        """The ordinal behind the last row."""
+        return self.first + len(self.rows)
+
+    def texts(self) -> dict[str, list[str]]:
+        """Return all values, by column."""
+        return {name: strings(column) for name, column in self.columns.items()}
+
+    def text(self, name: str, place: int) -> str:
+        """Return one column's value of the row at a place, from 0."""
+        return strings(_cut(self.columns[name], place, place + 1))[0]
+
+    def parts(self, size: Callable[[], int]) -> Iterator["Chunk"]:
+        """Cut the chunk into smaller ones, each of at most *size* rows, which is asked for anew each time."""
+        low = 0
+        while low < len(self.rows):
+            high = min(low + size(), len(self.rows))
+            rows = self.rows[low:high]
+            yield Chunk(
+                first=self.first + low,
+                rows=rows,
+                columns={name: _cut(column, low, high) for name, column in self.columns.items()},
+                superseded=self.superseded.intersection(rows),
+            )
+            low = high
 
 
 class SpoolWriter:
-    """Write a spool, which appears at *path* when it is closed, whole and synced, and never if the block raises."""
+    """Write a spool, which appears at *path* when it is closed, whole and synced, and never if the block raises.
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    *order_by* names the column in whose order each frame is.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, order_by: str) -> None:
         self.count = 0
         self._columns = tuple(columns)
+        self._order_by = order_by
+        self._batches: list[Batch] = []
+        self._size = 0
         self._superseded = array("I")
         self._files = ExitStack()
         self._file = self._files.enter_context(whole_file(path))
         self._write_head(last_frame=0)
-        self._write_frame(len(self._columns), orjson.dumps(self._columns))
+        self._write_frame(len(self._columns), [orjson.dumps(self._columns)])
 
     def append(self, batch: Batch) -> None:
         """Add the accepted rows of one batch, whose columns must be the spool's."""
         if batch.count:
-            columns = (part for name in self._columns for part in batch.columns[name])
-            self._write_frame(batch.count, b"".join((batch.rows, *columns)))
+            self._batches.append(batch)
+            self._size += len(batch.rows) + sum(len(part) for column in batch.columns.values() for part in column)
             self.count += batch.count
+        if self._size >= FRAME_SIZE:
+            self._write_rows()
 
     def supersede(self, rows: Iterable[int]) -> None:
         """Mark rows that were appended as replaced by later ones."""
@@ -80,8 +123,9 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Complete the file and put it in its place."""
+        self._write_rows()
         last_frame = self._file.tell()
-        self._write_frame(len(self._superseded), _packed(sorted(self._superseded)))
+        self._write_frame(len(self._superseded), [_packed(sorted(self._superseded))])
         self._file.seek(0)
         self._write_head(last_frame)
         self._files.close()
@@ -100,9 +144,25 @@ class SpoolWriter:
     def _write_head(self, last_frame: int) -> None:
         self._write_sealed(_HEAD.pack(_MAGIC, last_frame, self.count))
 
-    def _write_frame(self, count: int, body: bytes) -> None:
-        self._write_sealed(_FRAME.pack(count, len(body), zlib.crc32(body)))
-        self._file.write(body)
+    def _write_rows(self) -> None:
+        """Put the rows that have been gathered in order, and write them as one frame."""
+        if not self._batches:
+            return
+        places = order_of([batch.columns[self._order_by] for batch in self._batches])
+        numbers = _unpacked(b"".join(batch.rows for batch in self._batches))
+        body = [_packed([numbers[place] for place in _unpacked(places)])]
+        for name in self._columns:
+            body += take([batch.columns[name] for batch in self._batches], places)
+        self._batches.clear()
+        self._size = 0
+        self._write_frame(len(numbers), body)
+
+    def _write_frame(self, count: int, body: Sequence[bytes]) -> None:
+        crc = 0
+        for part in body:
+            crc = zlib.crc32(part, crc)
+        self._write_sealed(_FRAME.pack(count, sum(map(len, body)), crc))
+        self._file.writelines(body)
 
     def _write_sealed(self, fields: bytes) -> None:
         self._file.write(fields + _packed([zlib.crc32(fields)]))
@@ -124,8 +184,8 @@ class SpoolReader:
             _, length, crc = _read_sealed(file, _FRAME)
             self._superseded = array("I", _unpacked(_read_body(file, length, crc)))
 
-    def chunks(self, start: int, size: int) -> Iterator[Chunk]:
-        """Yield the rows from ordinal *start* on, at most *size* at a time (fewer at the end of a frame)."""
+    def frames(self, start: int) -> Iterator[Chunk]:
+        """Yield the rows from ordinal *start* on, frame by frame."""
         first = 0
         with self._path.open("rb") as file:
             file.seek(self._first_rows)
@@ -134,28 +194,31 @@ class SpoolReader:
                 if first + count <= start:
                     file.seek(length, os.SEEK_CUR)
                 else:
-                    body = _read_body(file, length, crc)
-                    for low in range(max(start - first, 0), count, size):
-                        yield self._chunk(body, first, count, slice(low, min(low + size, count)))
+                    yield self._frame(_read_body(file, length, crc), first, count, max(start - first, 0))
                 first += count
 
-    def _chunk(self, body: bytes, first: int, count: int, part: slice) -> Chunk:
-        """Cut some rows out of a frame."""
+    def chunks(self, start: int, size: Callable[[], int]) -> Iterator[Chunk]:
+        """Yield the rows from ordinal *start* on, at most *size* at a time (fewer at the end of a frame)."""
+        for frame in self.frames(start):
+            yield from frame.parts(size)
+
+    def _frame(self, body: bytes, first: int, count: int, skip: int) -> Chunk:
+        """Make a chunk of a frame's rows but the first ones."""
         columns = {}
         offsets = 4 * count  # where the column's offsets begin; its text follows them
         for name in self.columns:
             text = offsets + 4 * (count + 1)
-            ends = _unpacked(body[offsets + 4 * part.start : offsets + 4 * (part.stop + 1)])
-            columns[name] = [body[text + low : text + high].decode() for low, high in pairwise(ends)]
-            offsets = text + _unpacked(body[text - 4 : text])[0]
-        rows = _unpacked(body[4 * part.start : 4 * part.stop])
-        low, high = (bisect_left(self._superseded, edge) for edge in (rows[0], rows[-1] + 1))
-        return Chunk(
-            first=first + part.start,
-            rows=rows,
-            columns=columns,
-            superseded=frozenset(self._superseded[low:high]),
-        )
+            end = text + _unpacked(body[text - 4 : text])[0]
+            columns[name] = ColumnData(body[offsets + 4 * skip : text], body[text:end])
+            offsets = end
+        rows = _unpacked(body[4 * skip : 4 * count])
+        low, high = (bisect_left(self._superseded, edge) for edge in (min(rows), max(rows) + 1))
+        return Chunk(first=first + skip, rows=rows, columns=columns, superseded=frozenset(self._superseded[low:high]))
+
+
+def _cut(column: ColumnData, low: int, high: int) -> ColumnData:
+    """Return the values of a column at places *low* to *high* (exclusive)."""
+    return ColumnData(column.offsets[4 * low : 4 * (high + 1)], column.data)
 
 
 def _packed(numbers: Sequence[int]) -> bytes:

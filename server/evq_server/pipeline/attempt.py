@@ -7,9 +7,11 @@ first one began to save.
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +24,9 @@ from evq_server.clock import now_ms
 from evq_server.files.refusals import FileError
 from evq_server.files.report import read_rejects, read_warned, write_errors_csv, write_warnings_csv
 from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader
+from evq_server.pipeline.pace import Pace
 from evq_server.pipeline.qr_archive import qr_archive
-from evq_server.pipeline.steps import step
+from evq_server.pipeline.steps import OnProgress, step
 from evq_server.pipeline.validating import REJECTS, ROWS, VALIDATED, WARNED, Validated, validated, working_folder
 from evq_server.schemas import ImportPayload, ImportResult, Language
 from evq_server.settings import Settings
@@ -32,13 +35,13 @@ from evq_server.store.database import Database
 from evq_server.store.events import Event, get_event
 from evq_server.store.imports import Import, begin_attempt, get_import, hold
 from evq_server.store.outbox import NewMail, counts, queue_mail
-from evq_server.store.participants import DUPLICATE, ChunkResult, Participant, Rejection, Row
+from evq_server.store.participants import DUPLICATE, ChunkResult, Contact, Rejection, Row
 from evq_server.store.tickets import issue_tickets, qr_text
 
 log = logging.getLogger(__name__)
 
-CHUNK: Final = 500
-"""Rows saved, or participants ticketed, in one transaction."""
+PREVIEWED: Final = 1_000
+"""Rows looked up at a time where nothing is written."""
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +98,13 @@ class Attempt:
 
     def _run_steps(self, upload: Path, event: Event, workdir: Path) -> ImportResult:
         found = validated(self.folder, workdir, upload, self.payload, self.context)
-        saved = self._save(found)
-        self._report(found, saved, event.language, workdir)
+        with step(self.context, "save") as on_progress:
+            accepted = self._spool().count
+            share = accepted / (accepted + found.rejected)  # of the step: what is left is for the report
+            saved = self._save(found, lambda fraction: on_progress(share * fraction))
+            self._report(
+                found, saved, event.language, workdir, lambda fraction: on_progress(share + (1 - share) * fraction)
+            )
         rejected = found.rejected + saved.rejected
         if rejected and self.payload.options.mode == "all-or-nothing":
             raise FileError("rows_rejected", count=rejected)
@@ -139,46 +147,49 @@ class Attempt:
 
     # Save
 
-    def _save(self, found: Validated) -> Saved:
+    def _save(self, found: Validated, on_progress: OnProgress) -> Saved:
         """Save the accepted rows by the chosen mode, and count what became of them in all attempts."""
         options, spool = self.payload.options, self._spool()
-        with step(self.context, "save") as on_progress:
 
-            def chunks(start: int) -> Iterator[Chunk]:
-                for chunk in spool.chunks(start, CHUNK):
-                    yield chunk
-                    on_progress((chunk.first + len(chunk.rows)) / spool.count)
+        def saving(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+            for chunk in chunks:
+                yield chunk
+                on_progress(chunk.end / spool.count)
 
-            if options.dry_run:
-                return _sum(map(self._preview, chunks(0)))
-            if options.mode == "all-or-nothing":
-                return self._save_all(found, chunks)
-            for chunk in chunks(self._import().checkpoint):
-                with self.database.begin() as conn:
-                    self._save_chunk(conn, chunk)
-            return _saved(self._import())
-
-    def _save_all(self, found: Validated, chunks: Callable[[int], Iterator[Chunk]]) -> Saved:
-        """Save everything in one transaction, or nothing if a row has errors."""
+        if options.dry_run:
+            return _sum(map(self._preview, saving(spool.chunks(0, lambda: PREVIEWED))))
         before = self._import()
+        if options.mode == "all-or-nothing":
+            return self._save_all(found, before, saving(spool.chunks(before.checkpoint, lambda: PREVIEWED)))
+        pace = Pace()
+        for chunk in saving(spool.chunks(before.checkpoint, pace.next)):
+            rows = _rows(chunk)
+            with self.database.begin() as conn:
+                start = time.monotonic()
+                self._save_chunk(conn, chunk, rows)
+            pace.took(len(chunk.rows), time.monotonic() - start)
+        return _saved(self._import())
+
+    def _save_all(self, found: Validated, before: Import, chunks: Iterable[Chunk]) -> Saved:
+        """Save everything in one transaction, or nothing if a row has errors."""
         if found.rejected:
             return _saved(before)
         with self.database.begin() as conn:
-            result = _sum(self._save_chunk(conn, chunk) for chunk in chunks(before.checkpoint))
+            result = _sum(self._save_chunk(conn, chunk, _rows(chunk)) for chunk in chunks)
             if result.rejected:
                 conn.rollback()
                 return result
         return _saved(self._import())
 
-    def _save_chunk(self, conn: sa.Connection, chunk: Chunk) -> ChunkResult:
+    def _save_chunk(self, conn: sa.Connection, chunk: Chunk, rows: Sequence[Row]) -> ChunkResult:
         return people.save_chunk(
             conn,
             import_id=self.id,
             event_id=self.payload.event_id,
             fence=self.fence,
             first=chunk.first,
-            end=chunk.first + len(chunk.rows),
-            rows=_rows(chunk),
+            end=chunk.end,
+            rows=rows,
             duplicates=self.payload.options.duplicates,
             now_ms=now_ms(),
         )
@@ -198,14 +209,22 @@ class Attempt:
 
     # Report, tickets, mails
 
-    def _report(self, found: Validated, saved: Saved, language: Language, workdir: Path) -> None:
+    def _report(
+        self, found: Validated, saved: Saved, language: Language, workdir: Path, on_progress: OnProgress
+    ) -> None:
         """Write what is wrong with the rows; of what an earlier attempt has reported, nothing else stays."""
         errors, warnings = workdir / "errors.csv", workdir / "warnings.csv"
         of_sheet = found.sheet is not None
-        if found.rejected or saved.rejected:
-            refused = self._refused(found.fields) if saved.rejected else ()
-            rows = merge(read_rejects(self.folder / VALIDATED / REJECTS), refused, key=lambda reject: reject.row)
-            write_errors_csv(errors, found.header, rows, language=language, of_sheet=of_sheet)
+        if total := found.rejected + saved.rejected:
+
+            def rows() -> Iterator[Reject]:
+                refused = self._refused(found.fields) if saved.rejected else ()
+                logged = read_rejects(self.folder / VALIDATED / REJECTS)
+                for number, reject in enumerate(merge(logged, refused, key=lambda reject: reject.row)):
+                    yield reject
+                    on_progress(number / total)
+
+            write_errors_csv(errors, found.header, rows(), language=language, of_sheet=of_sheet)
         if found.warnings:
             warned = read_warned(self.folder / VALIDATED / WARNED)
             write_warnings_csv(warnings, warned, language=language, of_sheet=of_sheet)
@@ -216,22 +235,25 @@ class Attempt:
                 self._published(report.name).unlink(missing_ok=True)
 
     def _refused(self, fields: Sequence[str | None]) -> Iterator[Reject]:
-        """Give the rows that the save has rejected, in the shape of the upload."""
-        for chunk in self._spool().chunks(0, CHUNK):
-            self.context.check()
-            places = {number: place for place, number in enumerate(chunk.rows)}
-            for rejection in self._rejections(chunk):
+        """Give the rows that the save has rejected, in the shape and in the order of the upload."""
+        for frame in self._spool().frames(0):
+            places = {number: place for place, number in enumerate(frame.rows)}
+            for rejection in sorted(self._rejections(frame), key=lambda rejection: rejection.row):
                 place = places[rejection.row]
-                cells = tuple(chunk.columns[field][place] if field else "" for field in fields)
+                cells = tuple(frame.text(field, place) if field else "" for field in fields)
                 column = fields.index(rejection.column)
                 error = Finding(rejection.column, column, rejection.value, rejection.code, rejection.params)
                 yield Reject(rejection.row, cells, (error,))
 
-    def _rejections(self, chunk: Chunk) -> Sequence[Rejection]:
+    def _rejections(self, frame: Chunk) -> Iterable[Rejection]:
         if self.payload.options.dry_run or self.payload.options.mode == "all-or-nothing":
-            return self._preview(chunk).rejections  # nothing was saved, not even these
+            # Nothing was saved, not even these.
+            for part in frame.parts(lambda: PREVIEWED):
+                self.context.check()
+                yield from self._preview(part).rejections
+            return
         with self.database.read() as conn:
-            return people.rejections_of_import(conn, self.id, chunk.rows[0], chunk.rows[-1])
+            yield from people.rejections_of_import(conn, self.id, min(frame.rows), max(frame.rows))
 
     def _issue_tickets(self, workdir: Path) -> int:
         """Issue a ticket to everybody whom the import has saved, and draw the codes; return how many."""
@@ -241,9 +263,11 @@ class Attempt:
             if self.payload.options.dry_run or not total:
                 return 0
             done = 0
+            pace = Pace()
             with qr_archive(workdir / "qr.zip") as draw:
-                for page in self._saved_people():
+                for page in self._saved_people(pace.next):
                     with self.database.begin() as conn:
+                        start = time.monotonic()
                         tokens = issue_tickets(
                             conn,
                             import_id=self.id,
@@ -253,9 +277,10 @@ class Attempt:
                             participant_ids=[person.id for person in page],
                             now_ms=now_ms(),
                         )
-                    for person in page:
-                        draw(person, qr_text(tokens[person.id], self.settings.public_url))
-                        done += 1
+                    pace.took(len(page), time.monotonic() - start)
+                    texts = {id_: qr_text(token, self.settings.public_url) for id_, token in tokens.items()}
+                    for drawn in draw(page, texts):
+                        done += drawn
                         on_progress(done / total)
             self._publish(workdir / "qr.zip")
             return done
@@ -267,20 +292,24 @@ class Attempt:
             if not options.send_welcome_email or options.dry_run:
                 return 0
             done = 0
-            for page in self._saved_people():
+            pace = Pace()
+            for page in self._saved_people(pace.next):
                 with self.database.begin() as conn:
+                    start = time.monotonic()
                     hold(conn, self.id, self.fence)
                     queue_mail(conn, [_welcome(person, self.id) for person in page], now_ms=now_ms())
+                pace.took(len(page), time.monotonic() - start)
                 done += len(page)
                 on_progress(done / total)
             with self.database.read() as conn:
                 return sum(counts(conn, self.id, "welcome").values())
 
-    def _saved_people(self) -> Iterator[list[Participant]]:
+    def _saved_people(self, size: Callable[[], int]) -> Iterator[list[Contact]]:
+        """Yield those whom the import has saved in pages, whose *size* is asked for anew each time."""
         after_id = 0
         while True:
             with self.database.read() as conn:
-                page = people.participants_of_import(conn, self.id, after_id, CHUNK)
+                page = people.participants_of_import(conn, self.id, after_id, size())
             if not page:
                 return
             yield page
@@ -298,17 +327,24 @@ class Attempt:
 
 def _rows(chunk: Chunk) -> list[Row]:
     """Turn a chunk's columns into participants; rows that a later one replaces are left out."""
-    columns = dict(chunk.columns)
+    columns = chunk.texts()
     emails = columns.pop("email")
     blank = [""] * len(emails)
     phones = columns.pop("phone", blank)
     names = columns.pop("name", None) or _full_names(columns, blank)
-    rows = []
-    for i, number in enumerate(chunk.rows):
-        if number not in chunk.superseded:
-            attributes = {name: values[i] for name, values in columns.items() if values[i]}
-            rows.append(Row(row=number, email=emails[i], name=names[i], phone=phones[i] or None, attributes=attributes))
-    return rows
+    fields = tuple(columns)
+    cells = zip(*columns.values(), strict=True) if columns else repeat(())
+    return [
+        Row(
+            row=number,
+            email=email,
+            name=name,
+            phone=phone or None,
+            attributes={field: cell for field, cell in zip(fields, attributes, strict=True) if cell},
+        )
+        for number, email, name, phone, attributes in zip(chunk.rows, emails, names, phones, cells, strict=False)
+        if number not in chunk.superseded
+    ]
 
 
 def _full_names(columns: dict[str, list[str]], blank: list[str]) -> list[str]:
@@ -319,7 +355,7 @@ def _full_names(columns: dict[str, list[str]], blank: list[str]) -> list[str]:
     ]
 
 
-def _welcome(person: Participant, import_id: str) -> NewMail:
+def _welcome(person: Contact, import_id: str) -> NewMail:
     return NewMail(kind="welcome", subject_key=str(person.id), import_id=import_id, recipient=person.email)
 
 

@@ -87,7 +87,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
     repeated = 0
     with (
         step(context, "validate") as on_progress,
-        SpoolWriter(folder / ROWS, kept) as spool,
+        SpoolWriter(folder / ROWS, kept, order_by="email") as spool,
         RejectLog(folder / REJECTS) as rejects,
         WarningLog(folder / WARNED) as warned,
     ):

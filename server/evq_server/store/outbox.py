@@ -56,8 +56,9 @@ _COLUMNS: Final = [outbox.c[field] for field in QueuedMail.__struct_fields__]
 
 def queue_mail(conn: sa.Connection, mails: Iterable[NewMail], *, now_ms: int) -> int:
     """Queue those mails that have never been queued; return how many they were."""
-    rows = [msgspec.structs.asdict(mail) | {"created_ms": now_ms} for mail in mails]
-    return insert_or_ignore(conn, outbox, rows, unique=("kind", "subject_key"))
+    columns = (*NewMail.__struct_fields__, "created_ms")
+    rows = [(*msgspec.structs.astuple(mail), now_ms) for mail in mails]
+    return insert_or_ignore(conn, outbox, columns, rows, unique=("kind", "subject_key")).new
 
 
 def begin_delivery(conn: sa.Connection, delivery_id: str, fence: int, *, repeatable: bool) -> int:
@@ -65,7 +66,7 @@ def begin_delivery(conn: sa.Connection, delivery_id: str, fence: int, *, repeata
 
     *repeatable* tells whether sending a mail twice is harmless. Raises `LeaseLost` if a newer attempt has begun.
     """
-    insert_or_ignore(conn, deliveries, [{"id": delivery_id, "fence": fence}], unique=("id",))
+    insert_or_ignore(conn, deliveries, ("id", "fence"), [(delivery_id, fence)], unique=("id",))
     _hold(conn, delivery_id, fence)
     earlier = sa.and_(outbox.c.delivery_id == delivery_id, outbox.c.delivery_fence < fence)
     return _settle_interrupted(conn, earlier, repeatable=repeatable)

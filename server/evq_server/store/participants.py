@@ -4,14 +4,22 @@ Identity within an event is the e-mail as it is given here: normalised and lower
 updated is never a duplicate to that same import, so that saving again changes nothing.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from evq_server.schemas import Duplicates
-from evq_server.store.database import LOOKUP_SIZE, before_images, imports, insert_or_ignore, participants, rejections
+from evq_server.store.database import (
+    LOOKUP_SIZE,
+    as_json,
+    before_images,
+    imports,
+    insert_or_ignore,
+    participants,
+    rejections,
+)
 from evq_server.store.imports import advance
 
 DUPLICATE: Final = "duplicate_in_event"
@@ -60,6 +68,15 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
     updated_ms: int
 
 
+class Contact(NamedTuple):
+    """What a ticket and a mail need of a participant."""
+
+    id: int
+    email: str
+    name: str
+
+
+_INSERTED: Final = ("event_id", "email", "name", "phone", "attributes", "import_id", "created_ms", "updated_ms")
 _COLUMNS: Final = [participants.c[field] for field in Participant.__struct_fields__]
 
 
@@ -79,14 +96,14 @@ class _Known(msgspec.Struct, frozen=True):
 class _Plan(msgspec.Struct, frozen=True):
     """What is to happen to each row of a chunk."""
 
-    inserts: list[Row]
+    inserted: int
     updates: list[tuple[Row, _Known]]
     skipped: int
     rejections: tuple[Rejection, ...]
 
     def result(self) -> ChunkResult:
         return ChunkResult(
-            inserted=len(self.inserts), updated=len(self.updates), skipped=self.skipped, rejections=self.rejections
+            inserted=self.inserted, updated=len(self.updates), skipped=self.skipped, rejections=self.rejections
         )
 
 
@@ -109,11 +126,11 @@ def save_chunk(
     """
     if not advance(conn, import_id, fence, first=first, end=end):
         return ChunkResult()
-    plan = _plan(conn, import_id, event_id, rows, duplicates)
-    _insert(conn, plan.inserts, import_id, event_id, now_ms)
+    inserted, met = _insert(conn, rows, import_id, event_id, now_ms)
+    plan = _plan(conn, import_id, event_id, met, duplicates)
     _update(conn, plan.updates, import_id, now_ms)
     _reject(conn, plan.rejections, import_id)
-    result = plan.result()
+    result = msgspec.structs.replace(plan.result(), inserted=inserted)
     conn.execute(
         imports.update()
         .where(imports.c.id == import_id)
@@ -141,17 +158,16 @@ def list_participants(conn: sa.Connection, event_id: str, after_id: int = 0, lim
     return [Participant(**row) for row in rows.mappings()]
 
 
-def participants_of_import(
-    conn: sa.Connection, import_id: str, after_id: int = 0, limit: int = 1000
-) -> list[Participant]:
+def participants_of_import(conn: sa.Connection, import_id: str, after_id: int = 0, limit: int = 1000) -> list[Contact]:
     """Return those whom the import has created or updated, with ids above *after_id*, at most *limit*, in order."""
     created = sa.select(participants.c.id).where(participants.c.import_id == import_id, participants.c.id > after_id)
     updated = sa.select(before_images.c.participant_id).where(
         before_images.c.import_id == import_id, before_images.c.participant_id > after_id
     )
     ids = sa.union(created, updated).order_by("id").limit(limit)
-    query = sa.select(*_COLUMNS).where(participants.c.id.in_(ids)).order_by(participants.c.id)
-    return [Participant(**row) for row in conn.execute(query).mappings()]
+    columns = [participants.c[field] for field in Contact._fields]
+    query = sa.select(*columns).where(participants.c.id.in_(ids)).order_by(participants.c.id)
+    return [Contact(*row) for row in conn.execute(query).all()]
 
 
 def count_participants_of_import(conn: sa.Connection, import_id: str) -> int:
@@ -172,14 +188,13 @@ def rejections_of_import(conn: sa.Connection, import_id: str, first_row: int, la
 
 def _plan(conn: sa.Connection, import_id: str, event_id: str, rows: Sequence[Row], duplicates: Duplicates) -> _Plan:
     known = _find(conn, import_id, event_id, [row.email for row in rows])
-    inserts: list[Row] = []
     updates: list[tuple[Row, _Known]] = []
     rejected: list[Rejection] = []
-    skipped = 0
+    inserted = skipped = 0
     for row in rows:
         found = known.get(row.email)
         if found is None:
-            inserts.append(row)
+            inserted += 1
         elif found.ours:
             continue
         elif duplicates == "update" or found.unfinished:
@@ -188,7 +203,7 @@ def _plan(conn: sa.Connection, import_id: str, event_id: str, rows: Sequence[Row
             rejected.append(Rejection(row=row.row, column="email", value=row.email, code=DUPLICATE, params={}))
         else:
             skipped += 1
-    return _Plan(inserts, updates, skipped, tuple(rejected))
+    return _Plan(inserted, updates, skipped, tuple(rejected))
 
 
 def _find(conn: sa.Connection, import_id: str, event_id: str, emails: Sequence[str]) -> dict[str, _Known]:
@@ -215,37 +230,29 @@ def _find(conn: sa.Connection, import_id: str, event_id: str, emails: Sequence[s
     return known
 
 
-def _insert(conn: sa.Connection, rows: Iterable[Row], import_id: str, event_id: str, now_ms: int) -> None:
+def _insert(
+    conn: sa.Connection, rows: Sequence[Row], import_id: str, event_id: str, now_ms: int
+) -> tuple[int, list[Row]]:
+    """Insert who is not there; return how many that were, and the rows among which some met a participant.
+
+    Most rows of most imports are new. Those that met nobody were inserted just now and are the import's own already.
+    """
     values = [
-        {
-            "event_id": event_id,
-            "email": row.email,
-            "name": row.name,
-            "phone": row.phone,
-            "attributes": row.attributes,
-            "import_id": import_id,
-            "created_ms": now_ms,
-            "updated_ms": now_ms,
-        }
-        for row in rows
+        (event_id, row.email, row.name, row.phone, as_json(row.attributes), import_id, now_ms, now_ms) for row in rows
     ]
-    if values:
-        conn.execute(participants.insert(), values)
+    inserted = insert_or_ignore(conn, participants, _INSERTED, values, unique=("event_id", "email"))
+    return inserted.new, [rows[place] for places in inserted.met for place in places]
 
 
 def _update(conn: sa.Connection, updates: Sequence[tuple[Row, _Known]], import_id: str, now_ms: int) -> None:
     """Keep each participant as it was, then write what the row gives: an empty cell erases nothing."""
     if not updates:
         return
+    unique = ("import_id", "participant_id")
     images = [
-        {
-            "import_id": import_id,
-            "participant_id": known.participant.id,
-            "image": msgspec.to_builtins(known.participant),
-        }
-        for _, known in updates
+        (import_id, known.participant.id, as_json(msgspec.to_builtins(known.participant))) for _, known in updates
     ]
-    insert_or_ignore(conn, before_images, images, unique=("import_id", "participant_id"))
+    insert_or_ignore(conn, before_images, (*unique, "image"), images, unique=unique)
     given = [_given(row, known, import_id) | {"updated_ms": now_ms} for row, known in updates]
     conn.execute(participants.update().where(participants.c.id == sa.bindparam("participant_id")), given)
 

@@ -6,6 +6,7 @@ number, so its QR code can be drawn again at any time, and a copy of the databas
 
 import hashlib
 import hmac
+from base64 import b32encode
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +24,9 @@ KEY_VERSION: Final = 1
 FIRST_ISSUE: Final = 1
 
 _NORMAL: Final = str.maketrans("ILO", "110")
+_CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())  # from that of RFC 4648
+_DIGITS_OF: Final = 20
+"""Bytes of a digest that are written as digits: a multiple of 5, so that digests stand side by side in base32."""
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     issued_ms: int
 
 
+_COLUMNS: Final = ("participant_id", "issue", "key_version", "token_sha256", "issued_ms")
+
+
 def event_key(secret: bytes, event_id: str, version: int = KEY_VERSION) -> bytes:
     """Derive the key of an event's tickets (32 bytes)."""
     return hmac.digest(secret, f"{event_id}:{version}".encode(), "sha256")
@@ -42,8 +49,19 @@ def event_key(secret: bytes, event_id: str, version: int = KEY_VERSION) -> bytes
 
 def derive_token(key: bytes, participant_id: int, issue: int = FIRST_ISSUE) -> str:
     """Derive a participant's token: the first 130 bits of an HMAC-SHA256 as 26 characters."""
-    bits = int.from_bytes(hmac.digest(key, f"{participant_id}:{issue}".encode(), "sha256")[:17]) >> 6
-    return "".join(ALPHABET[bits >> shift & 31] for shift in range(5 * (TOKEN_LENGTH - 1), -1, -5))
+    return derive_tokens(key, [participant_id], issue)[0]
+
+
+def derive_tokens(key: bytes, participant_ids: Sequence[int], issue: int = FIRST_ISSUE) -> list[str]:
+    """Derive the tokens of many participants, as `derive_token` does."""
+    keyed = hmac.new(key, digestmod="sha256")
+    digests = bytearray()
+    for participant_id in participant_ids:
+        mac = keyed.copy()
+        mac.update(b"%d:%d" % (participant_id, issue))
+        digests += mac.digest()[:_DIGITS_OF]
+    digits = b32encode(digests).translate(_CROCKFORD).decode()
+    return [digits[at : at + TOKEN_LENGTH] for at in range(0, len(digits), 8 * _DIGITS_OF // 5)]
 
 
 def normalise_token(text: str) -> str | None:
@@ -79,19 +97,14 @@ def issue_tickets(
     Raises `LeaseLost` if a newer attempt of the import has begun.
     """
     hold(conn, import_id, fence)
-    key = event_key(secret, event_id)
+    tokens = derive_tokens(event_key(secret, event_id), participant_ids)
     rows = [
-        {
-            "participant_id": participant_id,
-            "issue": FIRST_ISSUE,
-            "key_version": KEY_VERSION,
-            "token_sha256": token_hash(derive_token(key, participant_id)),
-            "issued_ms": now_ms,
-        }
-        for participant_id in participant_ids
+        (participant_id, FIRST_ISSUE, KEY_VERSION, token_hash(token), now_ms)
+        for participant_id, token in zip(participant_ids, tokens, strict=True)
     ]
-    insert_or_ignore(conn, tickets, rows, unique=("participant_id",))
-    return tokens_of(conn, secret=secret, participant_ids=participant_ids)
+    inserted = insert_or_ignore(conn, tickets, _COLUMNS, rows, unique=("participant_id",))
+    had_one = [participant_ids[place] for places in inserted.met for place in places]
+    return dict(zip(participant_ids, tokens, strict=True)) | tokens_of(conn, secret=secret, participant_ids=had_one)
 
 
 def tokens_of(conn: sa.Connection, *, secret: bytes, participant_ids: Sequence[int]) -> dict[int, str]:

@@ -1,0 +1,28 @@
+"""How many rows the next transaction takes."""
+
+from evq_server.pipeline.pace import FIRST, MOST, TARGET, Pace
+
+
+def test_transactions_grow_to_the_most_while_they_are_fast() -> None:
+    pace = Pace()
+    sizes = []
+    for _ in range(5):
+        sizes.append(pace.next())
+        pace.took(sizes[-1], 0.0)
+    assert sizes == [FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST, MOST]
+
+
+def test_a_slow_transaction_makes_the_next_one_as_small_as_is_fast() -> None:
+    pace = Pace()
+    pace.took(1_000, 8 * TARGET)
+    assert pace.next() == 125
+    pace.took(125, 1_000 * TARGET)
+    assert pace.next() == 1
+
+
+def test_a_small_rest_is_no_measure_unless_it_is_slow() -> None:
+    pace = Pace()
+    pace.took(1, TARGET / 2)
+    assert pace.next() == FIRST
+    pace.took(10, 10 * TARGET)
+    assert pace.next() == 1
