@@ -5,7 +5,7 @@ million rows do with a probability below 2**-56.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy
 
 cdef enum:
@@ -17,6 +17,10 @@ cdef extern from *:
     #define evq_prefetch(place) __builtin_prefetch((place), 1)
     """
     void evq_prefetch(const void* place) noexcept nogil
+
+
+cdef extern from "_pages.h" nogil:
+    void* evq_zeros(size_t size)
 
 
 cdef struct Slot:
@@ -95,7 +99,7 @@ cdef inline bint reserve_slots(Table* table, size_t more) noexcept nogil:
     larger.capacity = max(table.capacity, <size_t>1024)
     while (table.used + more) * 4 > larger.capacity * 3:
         larger.capacity *= 2
-    larger.slots = <Slot*>calloc(larger.capacity, sizeof(Slot))
+    larger.slots = <Slot*>evq_zeros(larger.capacity * sizeof(Slot))
     if larger.slots == NULL:
         return False
     for index in range(table.capacity):
