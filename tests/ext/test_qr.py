@@ -110,6 +110,15 @@ def test_the_mask_is_the_one_that_qrcodegen_chooses(qr: ModuleType) -> None:
         assert qr.qr_matrix(text, level=level) == drawn_by_qrcodegen(text, level)
 
 
+# Wherever such a pattern is counted only where its modules are one wide, these get another mask.
+WIDE_FINDERS = ["05ZWK3BM2JVPRT709Z4C3PFPZ6", "CH425RSZRC5ADMT93R3PEA1EFJ", "F0BQDFAKM8WEKX036R73A7F3XG"]
+
+
+@pytest.mark.parametrize("text", WIDE_FINDERS)
+def test_what_looks_like_a_larger_finder_counts_too(qr: ModuleType, text: str) -> None:
+    assert qr.qr_matrix(text) == drawn_by_qrcodegen(text, "M")
+
+
 @pytest.mark.slow
 def test_the_mask_of_ten_thousand_tokens_is_the_one_that_qrcodegen_chooses() -> None:
     chance = random.Random(2)

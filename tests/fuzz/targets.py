@@ -5,12 +5,14 @@ The first bytes of an input choose the options, the rest is the file.
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from evq_ext import Batch, Column, ColumnData, _encoding, _encoding_reference, _reference
+from evq_ext import Batch, Column, ColumnData, _encoding, _encoding_reference, _qr, _qr_reference, _reference
 from evq_ext._order import order_of as compiled_order_of
 from evq_ext._order import take as compiled_take
+from evq_ext._qr_tables import LETTERS
 from evq_ext._rows import RowParser
 from evq_ext._strings import strings as compiled_strings
 from evq_ext._tables import TABLED_CODECS
@@ -88,6 +90,22 @@ def order(data: bytes) -> None:
 def _column(values: list[bytes]) -> ColumnData:
     ends = [0, *accumulate(map(len, values))]
     return ColumnData(struct.pack(f"<{len(ends)}I", *ends), b"".join(values))
+
+
+def qr(data: bytes) -> None:
+    """Draw a text of digits, letters or bytes in any size; the slow twin chooses masks and writes PNG now and then."""
+    if len(data) < 4:
+        return
+    options, scale, border, times = data[:4]
+    alphabet = (b"0123456789", LETTERS, bytes(range(256)))[(options >> 2) % 3]
+    text = bytes(alphabet[byte % len(alphabet)] for byte in data[4:]).decode(errors="replace") * (1 + times % 64)
+    level: Any = "LMQH"[options & 3]
+    size: dict[str, Any] = {"level": level, "scale": scale % 70, "border": border % 70}
+    png = _outcome(partial(_qr.qr_png, **size), text)
+    if options < 64 and len(text) < 40:
+        assert png == _outcome(partial(_qr_reference.qr_png, **size), text), (text, size)
+    drawn = [_outcome(partial(each.qr_matrix, level=level, mask=options >> 5), text) for each in (_qr, _qr_reference)]
+    assert drawn[0] == drawn[1], (text, level, options >> 5)
 
 
 def _plain(batch: Batch) -> tuple[object, ...]:
