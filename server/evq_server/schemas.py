@@ -33,8 +33,9 @@ class ImportOptions(Strict, frozen=True, kw_only=True):
     """What the organiser chose at the upload.
 
     *mapping* goes from the text of a heading to a field (`email`, `name`, ...) or to an attribute's name; an empty
-    value leaves the column out. *region* (ISO 3166) is that of phone numbers without a country code. *ticket_types*, if
-    given, are the only ones that a row may have.
+    value leaves the column out. *values* goes from a field or an attribute's name to what every row gets. *region* (ISO
+    3166) is that of phone numbers without a country code. *ticket_types*, if given, are the only ones that a row may
+    have.
     """
 
     send_welcome_email: bool = False
@@ -42,6 +43,7 @@ class ImportOptions(Strict, frozen=True, kw_only=True):
     mode: Mode = "partial"
     dry_run: bool = False
     mapping: dict[str, str] | None = None
+    values: dict[str, str] | None = None
     region: str = "KR"
     ticket_types: tuple[str, ...] = ()
     sheet: str | None = None
@@ -77,6 +79,17 @@ class ImportPayload(Strict, frozen=True, kw_only=True):
         return wire
 
 
+class ColumnFound(Wire, frozen=True, kw_only=True):
+    """What a column of the file became.
+
+    *field* is a field, an attribute's name, or null if it was left out; *score* says how surely, 0 to 100.
+    """
+
+    header: str
+    field: str | None
+    score: int
+
+
 class ImportResult(Wire, frozen=True, kw_only=True):
     """The result of an import's job; counts are of rows, except *tokens* and *emails_sent*."""
 
@@ -99,6 +112,7 @@ class ImportResult(Wire, frozen=True, kw_only=True):
     """Accepted rows by the code of a warning about them."""
     encoding: str
     sheet: str | None
+    columns: list[ColumnFound]
 
 
 # Requests

@@ -46,15 +46,37 @@ def test_a_field_is_claimed_once_by_the_more_telling_name_or_the_first() -> None
     assert fields_of(["구분", "티켓종류", "메일", "이메일", "이메일"]) == [None, "ticket_type", None, "email", None]
 
 
-def test_a_field_s_most_telling_name_has_the_best_score() -> None:
-    assert recognise(["이메일"]) == [Guess("email", 100)]
-    assert [guess.score for guess in recognise(["연락처", "tel"]) if guess] == [94]
-    for field, synonyms in headers._SYNONYMS.items():
-        for name in synonyms.split():
+@pytest.mark.parametrize("name", ["이메일", "email", "メールアドレス", "电子邮件"])
+def test_a_field_s_most_telling_name_of_each_language_has_the_best_score(name: str) -> None:
+    assert recognise([name]) == [Guess("email", 100)]
+
+
+def test_every_name_of_a_field_means_it_more_or_less_surely() -> None:
+    for field, languages in headers._SYNONYMS.items():
+        for name in " ".join(languages).split():
             (guess,) = recognise([name])
             assert guess is not None
             assert guess.field == field
             assert 70 <= guess.score <= 100
+
+
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [
+        ("성명 / Name", "name"),
+        ("이름Name", "name"),
+        ("E-mail (이메일)", "email"),
+        ("Email | メール", "email"),
+        ("휴대폰/Mobile No.", "phone"),
+        ("1. 이메일 주소", "email"),
+        ("Q3) 연락처", "phone"),
+        ("소속/직위", None),
+        ("이메일 2", None),
+        ("2026", None),
+    ],
+)
+def test_a_heading_in_two_languages_or_with_a_number_means_what_its_parts_mean(heading: str, field: str | None) -> None:
+    assert fields_of([heading]) == [field]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +140,6 @@ def test_each_field_has_a_kind() -> None:
 
 
 def test_each_synonym_is_written_as_it_is_compared_and_belongs_to_one_field() -> None:
-    names = [name for synonyms in headers._SYNONYMS.values() for name in synonyms.split()]
+    names = [name for languages in headers._SYNONYMS.values() for name in " ".join(languages).split()]
     assert [name for name in names if headers._normal_form(name) != name] == []
     assert len(set(names)) == len(names)

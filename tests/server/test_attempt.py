@@ -181,6 +181,18 @@ async def test_a_refused_file_is_told_in_the_event_s_language(imports: Imports, 
     assert type(refused.value) is ValidationError  # by this name clients know that another try cannot help
 
 
+async def test_the_result_says_what_each_column_became_and_rows_get_the_given_values(imports: Imports) -> None:
+    payload = imports.upload(people(2), mapping={"name": ""}, values={"name": "Guest", "booth": "A"})
+    result = await imports.attempt(payload)
+    assert [(column.header, column.field, column.score) for column in result.columns] == [
+        ("name", None, 0),
+        ("email", "email", 100),
+    ]
+    with imports.database.read() as conn:
+        guests = list_participants(conn, "gala", limit=10)
+    assert [(guest.name, guest.attributes) for guest in guests] == [("Guest", {"booth": "A"})] * 2
+
+
 async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(imports: Imports) -> None:
     await imports.attempt(imports.upload(people(1)))
     payload = imports.upload(people(2), mode="all-or-nothing", duplicates="error")

@@ -95,6 +95,7 @@ def test_utf_8_text_is_used_as_it_is(given: Prepare, tmp_path: Path, workdir: Pa
         number_by="line",
         header=("이름", "이메일", "소속"),
         columns=(NAME, EMAIL, Column("organisation", "text")),
+        scores=(100, 100, 100),
         skip_records=1,
     )
     assert list(workdir.iterdir()) == []
@@ -247,6 +248,21 @@ def test_unknown_columns_become_attributes_and_every_name_is_there_once(given: P
         Column("column 5", "text"),
         Column("name (2)", "text"),
     )
+
+
+def test_the_scores_say_how_surely_a_column_is_what_it_is_taken_for(given: Prepare) -> None:
+    source = given("참가자 이메일,고객명,shirt,x\n".encode(), mapping={"x": "size"})
+    assert [column and column.name for column in source.columns] == ["email", "name", "shirt", "size"]
+    sure, named, attribute, mapped = source.scores
+    assert mapped == 100 > named > sure > attribute == 0
+
+
+def test_256_columns_are_read_and_more_are_refused(refusal: Callable[..., str], given: Prepare) -> None:
+    names = ["email", *(f"c{number}" for number in range(255))]
+    assert len(given(",".join(names).encode()).columns) == 256
+    assert len(given((",".join(names) + "," * 50).encode()).columns) == 256  # nothing is there but delimiters
+    said = refusal(",".join([*names, "x"]).encode())
+    assert said.startswith("The list has 257 columns; at most 256 are accepted.")
 
 
 def test_a_list_without_an_e_mail_column_is_told_its_columns(refusal: Callable[..., str]) -> None:

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 FIELDS = (
     "Fields are filename, uploadedBy (an e-mail address), sendWelcomeEmail and dryRun (true, false), "
-    "duplicates (skip, update, error), mode (partial, all-or-nothing), mapping (a JSON object), region (an ISO 3166 "
-    "code), ticketTypes (separated by commas), sheet and encoding."
+    "duplicates (skip, update, error), mode (partial, all-or-nothing), mapping and values (JSON objects), region (an "
+    "ISO 3166 code), ticketTypes (separated by commas), sheet and encoding."
 )
 
 
@@ -80,8 +80,8 @@ def read_choices(fields: dict[str, str], *, region: str) -> Choices:
     filename = given.pop("filename", None)
     uploaded_by = given.pop("uploadedBy", None)
     try:
-        if "mapping" in given:
-            given["mapping"] = msgspec.json.decode(given["mapping"], type=dict[str, str])
+        for name in given.keys() & {"mapping", "values"}:
+            given[name] = msgspec.json.decode(given[name], type=dict[str, str])
         if "ticketTypes" in given:
             given["ticketTypes"] = [clean for name in given["ticketTypes"].split(",") if (clean := name.strip())]
         if uploaded_by is not None:

@@ -1,5 +1,6 @@
 """The commands that the application adds to `evq`: serve, demo, import."""
 
+import json
 import os
 import signal
 import sys
@@ -90,17 +91,36 @@ def demo(once: bool, port: int | None) -> None:
     "--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Of a created event."
 )
 @click.option("--server", default="http://127.0.0.1:8000", show_default=True, help="Where `evq serve` runs.")
+@click.option("--sheet", help="Sheet of a workbook.  [default: the one whose header names most]")
+@click.option(
+    "--map", "mapping", multiple=True, metavar="HEADER=FIELD", help="What a column is; without FIELD, nothing."
+)
+@click.option("--set", "values", multiple=True, metavar="FIELD=VALUE", help="What every row gets.")
 @click.option(
     "--option", "options", multiple=True, metavar="NAME=VALUE", help="As in the API: mode=all-or-nothing, ..."
 )
 def import_file(
-    file: Path, event: str, create: str | None, language: str, server: str, options: tuple[str, ...]
+    file: Path,
+    event: str,
+    create: str | None,
+    language: str,
+    server: str,
+    sheet: str | None,
+    mapping: tuple[str, ...],
+    values: tuple[str, ...],
+    options: tuple[str, ...],
 ) -> None:
     """Import the participants of FILE into an event of a running server, and follow it to its end.
 
     The key is EVQ_API_KEY, or that of the data folder (EVQ_DATA).
     """
-    fields = dict(_pair(option) for option in options)
+    fields = dict(_pair("--option", option) for option in options)
+    if sheet is not None:
+        fields["sheet"] = sheet
+    if mapping:
+        fields["mapping"] = json.dumps(dict(_pair("--map", pair) for pair in mapping))
+    if values:
+        fields["values"] = json.dumps(dict(_pair("--set", pair) for pair in values))
     settings = _settings()
     console = Console()
 
@@ -119,10 +139,10 @@ def import_file(
     _run(run)
 
 
-def _pair(option: str) -> tuple[str, str]:
-    name, equals, value = option.partition("=")
+def _pair(option: str, pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
     if not equals:
-        raise click.BadParameter(f"{option!r}: write NAME=VALUE", param_hint="--option")
+        raise click.BadParameter(f"{pair!r}: write NAME=VALUE", param_hint=option)
     return name, value
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from evq_ext import EXACT, FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
 from evq_server.files.refusals import FileError
+from evq_server.schemas import TICKET_TYPE
 
 # The columns that the error report adds to the upload's own. They mean nothing when a corrected report comes back.
 ROW_COLUMN = "_row"
@@ -90,16 +91,23 @@ def _columns(
         if text in {ROW_COLUMN, ERROR_COLUMN} or mapping.get(text) == "":
             columns.append((None, 0))
         elif text in mapping:
-            columns.append((_column(mapping[text]), EXACT))
+            columns.append((column_called(mapping[text]), EXACT))
         elif guess and guess.field not in mapped:
-            columns.append((_column(guess.field), guess.score))
+            columns.append((column_called(guess.field), guess.score))
         else:
             columns.append((Column(_free(text, taken), "text"), 0))
     return columns
 
 
-def _column(name: str) -> Column:
+def column_called(name: str) -> Column:
+    """Return the column of a field, or of an attribute that is called so."""
+    name = _clean(name)
     return Column(name, kind_of(name) if name in FIELDS else "text")
+
+
+def with_choices(column: Column, ticket_types: tuple[str, ...]) -> Column:
+    """Let the ticket type be one of those that the event has, if they are given."""
+    return Column(TICKET_TYPE, "choice", ticket_types) if ticket_types and column.name == TICKET_TYPE else column
 
 
 def _distinct(cells: Sequence[str]) -> tuple[str, ...]:

@@ -69,6 +69,20 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "The mapping gives {fields} to more than one column.",
         "ko": "매핑이 {fields} 항목을 둘 이상의 열에 지정했습니다.",
     },
+    "value_of_email": {
+        "en": "The option `values` cannot give the e-mail address, by which participants are told apart.",
+        "ko": "이메일 주소는 참가자를 구별하는 값이므로 `values` 옵션으로 줄 수 없습니다.",
+    },
+    "value_twice": {
+        "en": "The option `values` gives {fields}, but the file has columns for that: {columns}. Leave the value out, "
+        'or the column with the mapping: {{"{first}": ""}}.',
+        "ko": "`values` 옵션으로 준 {fields} 항목이 파일에도 있습니다: {columns}. 값을 빼거나 매핑으로 열을 빼 주세요: "
+        '{{"{first}": ""}}',
+    },
+    "value_wrong": {
+        "en": 'The value that the option `values` gives for "{field}" is not valid: "{value}".',
+        "ko": '`values` 옵션으로 준 "{field}" 값이 올바르지 않습니다: "{value}"',
+    },
     "no_email_column": {
         "en": "No column holds e-mail addresses; the columns are {columns}. Name one of them `email`, or give a "
         'mapping, for instance {{"{first}": "email"}}.',

@@ -43,8 +43,9 @@ class Source:
     """An upload in canonical form.
 
     *path* is the upload itself where that is delimited text already; *size* is in bytes; *codec* reads it. *encoding*
-    is the upload's. *header* are the columns' names as the organiser sees them, *columns* what they become. *number_by*
-    says what a row number means: the line of a text file, or the record, which is the table's own row.
+    is the upload's. *header* are the columns' names as the organiser sees them, *columns* what they become, *scores*
+    how surely. *number_by* says what a row number means: the line of a text file, or the record, which is the table's
+    own row.
     """
 
     kind: Kind
@@ -57,6 +58,7 @@ class Source:
     number_by: Literal["line", "record"]
     header: tuple[str, ...]
     columns: tuple[Column | None, ...]
+    scores: tuple[int, ...]
     skip_records: int
 
     def read(self, size: int) -> Iterator[tuple[bytes, float]]:
@@ -125,6 +127,7 @@ def _described(
         number_by="line" if kind == "csv" else "record",
         header=layout.header,
         columns=layout.columns,
+        scores=layout.scores,
         skip_records=layout.skip_records,
     )
 

@@ -28,7 +28,7 @@ from evq_server.pipeline.pace import Pace
 from evq_server.pipeline.qr_archive import qr_archive
 from evq_server.pipeline.steps import OnProgress, step
 from evq_server.pipeline.validating import REJECTS, ROWS, VALIDATED, WARNED, Validated, validated, working_folder
-from evq_server.schemas import ImportPayload, ImportResult, Language
+from evq_server.schemas import ColumnFound, ImportPayload, ImportResult, Language
 from evq_server.settings import Settings
 from evq_server.store import participants as people
 from evq_server.store.database import Database
@@ -123,6 +123,10 @@ class Attempt:
             warnings=found.warnings,
             encoding=found.encoding,
             sheet=found.sheet,
+            columns=[
+                ColumnFound(header=header, field=field, score=score)
+                for header, field, score in zip(found.header, found.fields, found.scores, strict=True)
+            ],
         )
 
     def _import(self) -> Import:

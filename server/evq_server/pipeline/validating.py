@@ -9,14 +9,16 @@ from typing import Final
 import msgspec
 
 from evq import SyncContext
-from evq_ext import Batch, Column, RowParser
+from evq_ext import Batch, RowParser
+from evq_server.files.columns import with_choices
 from evq_server.files.refusals import FileError
 from evq_server.files.report import RejectLog, WarningLog
 from evq_server.files.source import Source, prepare
 from evq_server.files.spool import SpoolWriter
+from evq_server.files.values import given_values, with_values
 from evq_server.files.whole import whole_file
 from evq_server.pipeline.steps import step
-from evq_server.schemas import TICKET_TYPE, ImportOptions, ImportPayload
+from evq_server.schemas import ImportPayload
 
 VALIDATED: Final = "validated"
 """The folder of an import in which the pass leaves its files, all at once."""
@@ -35,6 +37,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     header: tuple[str, ...]
     fields: tuple[str | None, ...]
     """What each column of the upload became."""
+    scores: tuple[int, ...]
+    """How surely."""
     encoding: str
     sheet: str | None
     rejected: int
@@ -74,28 +78,30 @@ def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload,
 
 
 def _validate(source: Source, folder: Path, payload: ImportPayload, context: SyncContext) -> None:
-    columns = [_with_choices(column, payload.options) for column in source.columns]
+    options = payload.options
+    columns = [column and with_choices(column, options.ticket_types) for column in source.columns]
     kept = [column.name for column in columns if column is not None]
+    values = given_values(options.values or {}, source, region=options.region, ticket_types=options.ticket_types)
     parser = RowParser(
         columns,
         delimiter=source.delimiter,
         skip_records=source.skip_records,
         number_by=source.number_by,
-        region=payload.options.region,
-        duplicates=payload.options.duplicates,
+        region=options.region,
+        duplicates=options.duplicates,
     )
     repeated = 0
     with (
         step(context, "validate") as on_progress,
-        SpoolWriter(folder / ROWS, kept, order_by="email") as spool,
+        SpoolWriter(folder / ROWS, [*kept, *values], order_by="email") as spool,
         RejectLog(folder / REJECTS) as rejects,
         WarningLog(folder / WARNED) as warned,
     ):
 
         def keep(batch: Batch) -> None:
             nonlocal repeated
-            spool.append(batch)
-            if payload.options.duplicates == "update":
+            spool.append(with_values(batch, values))
+            if options.duplicates == "update":
                 spool.supersede(duplicate.row for duplicate in batch.duplicates)
             rejects.append(batch.rejects)
             warned.append(batch)
@@ -110,6 +116,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
     summary = Validated(
         header=source.header,
         fields=tuple(column.name if column else None for column in source.columns),
+        scores=source.scores,
         encoding=source.encoding,
         sheet=source.sheet,
         rejected=rejects.count,
@@ -119,13 +126,6 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
     )
     with whole_file(folder / SUMMARY) as out:
         out.write(msgspec.json.encode(summary))
-
-
-def _with_choices(column: Column | None, options: ImportOptions) -> Column | None:
-    """Let a ticket type be one of those that the event has, if they are given."""
-    if column is None or column.name != TICKET_TYPE or not options.ticket_types:
-        return column
-    return Column(TICKET_TYPE, "choice", options.ticket_types)
 
 
 @contextmanager
