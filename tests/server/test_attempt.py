@@ -105,7 +105,7 @@ class Imports:
 @pytest.fixture
 def imports(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Imports:
     monkeypatch.setattr("evq_server.pipeline.pace.MOST", CHUNK)
-    monkeypatch.setattr("evq_server.pipeline.attempt.PREVIEWED", CHUNK)
+    monkeypatch.setattr("evq_server.pipeline.saving.PREVIEWED", CHUNK)
     return Imports(settings, database)
 
 

@@ -1,6 +1,7 @@
 import multiprocessing
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,45 @@ def test_writers_in_many_threads_wait_for_each_other(database: Database) -> None
         thread.join()
     with database.read() as conn:
         assert conn.scalar(sa.select(events.c.name)) == "40"
+
+
+def test_a_writer_gets_its_turn_between_the_transactions_of_one_that_writes_without_end(database: Database) -> None:
+    """SQLite's own way of waiting let a check-in wait for seconds beside an import."""
+    begun = 0
+    stop = threading.Event()
+
+    def write_without_end() -> None:
+        nonlocal begun
+        while not stop.is_set():
+            with database.begin() as conn:
+                begun += 1
+                conn.execute(events.update().values(name="without end"))
+                time.sleep(0.1)
+            time.sleep(0.02)
+
+    with database.begin() as conn:
+        conn.execute(events.insert().values(EVENT))
+    thread = threading.Thread(target=write_without_end)
+    thread.start()
+    waited = []
+    for _ in range(5):
+        time.sleep(0.05)
+        before = begun
+        with database.begin() as conn:
+            waited.append(begun - before)
+    stop.set()
+    thread.join()
+    assert sorted(waited)[2] <= 2  # of transactions; the scheduler may now and then be slower than the moment between
+
+
+def test_a_lock_that_is_never_given_back_is_an_error_in_the_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evq_server.store.database.BUSY_TIMEOUT_MS", 20)
+    with database.begin(), pytest.raises(sa.exc.OperationalError, match="locked"), database.begin():
+        pass
+    with database.begin() as conn:
+        conn.execute(events.insert().values(EVENT))
 
 
 def test_several_processes_may_create_the_database_at_once(tmp_path: Path) -> None:

@@ -8,24 +8,22 @@ first one began to save.
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import repeat
 from pathlib import Path
-from typing import Final
 
 import msgspec
-import sqlalchemy as sa
 
 from evq import SyncContext, ValidationError
 from evq_ext import Finding, Reject
 from evq_server.clock import now_ms
 from evq_server.files.refusals import FileError
 from evq_server.files.report import read_rejects, read_warned, write_errors_csv, write_warnings_csv
-from evq_server.files.spool import Chunk, SpoolCorrupt, SpoolReader
+from evq_server.files.spool import SpoolCorrupt, SpoolReader
 from evq_server.pipeline.pace import Pace
 from evq_server.pipeline.qr_archive import qr_archive
+from evq_server.pipeline.saving import Saved, Saving
 from evq_server.pipeline.steps import OnProgress, step
 from evq_server.pipeline.validating import REJECTS, ROWS, VALIDATED, WARNED, Validated, validated, working_folder
 from evq_server.schemas import ColumnFound, ImportPayload, ImportResult, Language
@@ -35,22 +33,10 @@ from evq_server.store.database import Database
 from evq_server.store.events import Event, get_event
 from evq_server.store.imports import Import, begin_attempt, get_import, hold
 from evq_server.store.outbox import NewMail, counts, queue_mail
-from evq_server.store.participants import DUPLICATE, ChunkResult, Contact, Rejection, Row
+from evq_server.store.participants import DUPLICATE, Contact
 from evq_server.store.tickets import issue_tickets, qr_text
 
 log = logging.getLogger(__name__)
-
-PREVIEWED: Final = 1_000
-"""Rows looked up at a time where nothing is written."""
-
-
-class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """How many rows the save has inserted, updated, skipped and rejected, in all attempts."""
-
-    inserted: int
-    updated: int
-    skipped: int
-    rejected: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +85,10 @@ class Attempt:
     def _run_steps(self, upload: Path, event: Event, workdir: Path) -> ImportResult:
         found = validated(self.folder, workdir, upload, self.payload, self.context)
         with step(self.context, "save") as on_progress:
-            accepted = self._spool().count
+            saving = self._saving()
+            accepted = saving.spool.count
             share = accepted / (accepted + found.rejected)  # of the step: what is left is for the report
-            saved = self._save(found, lambda fraction: on_progress(share * fraction))
+            saved = self._save(found, saving, lambda fraction: on_progress(share * fraction))
             self._report(
                 found, saved, event.language, workdir, lambda fraction: on_progress(share + (1 - share) * fraction)
             )
@@ -149,67 +136,28 @@ class Attempt:
             begin_attempt(conn, self.id, self.fence)
         return upload, event
 
-    # Save
-
-    def _save(self, found: Validated, on_progress: OnProgress) -> Saved:
+    def _save(self, found: Validated, saving: Saving, on_progress: OnProgress) -> Saved:
         """Save the accepted rows by the chosen mode, and count what became of them in all attempts."""
-        options, spool = self.payload.options, self._spool()
-
-        def saving(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-            for chunk in chunks:
-                yield chunk
-                on_progress(chunk.end / spool.count)
-
+        options = self.payload.options
         if options.dry_run:
-            return _sum(map(self._preview, saving(spool.chunks(0, lambda: PREVIEWED))))
-        before = self._import()
-        if options.mode == "all-or-nothing":
-            return self._save_all(found, before, saving(spool.chunks(before.checkpoint, lambda: PREVIEWED)))
-        pace = Pace()
-        for chunk in saving(spool.chunks(before.checkpoint, pace.next)):
-            rows = _rows(chunk)
-            with self.database.begin() as conn:
-                start = time.monotonic()
-                self._save_chunk(conn, chunk, rows)
-            pace.took(len(chunk.rows), time.monotonic() - start)
-        return _saved(self._import())
+            return saving.preview(on_progress)
+        checkpoint = self._import().checkpoint
+        if options.mode == "partial":
+            saving.save(checkpoint, on_progress)
+        elif not found.rejected and (saved := saving.save_all(checkpoint, on_progress)).rejected:
+            return saved
+        row = self._import()
+        return Saved(inserted=row.inserted, updated=row.updated, skipped=row.skipped, rejected=row.rejected)
 
-    def _save_all(self, found: Validated, before: Import, chunks: Iterable[Chunk]) -> Saved:
-        """Save everything in one transaction, or nothing if a row has errors."""
-        if found.rejected:
-            return _saved(before)
-        with self.database.begin() as conn:
-            result = _sum(self._save_chunk(conn, chunk, _rows(chunk)) for chunk in chunks)
-            if result.rejected:
-                conn.rollback()
-                return result
-        return _saved(self._import())
-
-    def _save_chunk(self, conn: sa.Connection, chunk: Chunk, rows: Sequence[Row]) -> ChunkResult:
-        return people.save_chunk(
-            conn,
+    def _saving(self) -> Saving:
+        return Saving(
+            database=self.database,
+            spool=SpoolReader(self.folder / VALIDATED / ROWS),
             import_id=self.id,
             event_id=self.payload.event_id,
             fence=self.fence,
-            first=chunk.first,
-            end=chunk.end,
-            rows=rows,
             duplicates=self.payload.options.duplicates,
-            now_ms=now_ms(),
         )
-
-    def _preview(self, chunk: Chunk) -> ChunkResult:
-        with self.database.read() as conn:
-            return people.preview_chunk(
-                conn,
-                import_id=self.id,
-                event_id=self.payload.event_id,
-                rows=_rows(chunk),
-                duplicates=self.payload.options.duplicates,
-            )
-
-    def _spool(self) -> SpoolReader:
-        return SpoolReader(self.folder / VALIDATED / ROWS)
 
     # Report, tickets, mails
 
@@ -240,24 +188,17 @@ class Attempt:
 
     def _refused(self, fields: Sequence[str | None]) -> Iterator[Reject]:
         """Give the rows that the save has rejected, in the shape and in the order of the upload."""
-        for frame in self._spool().frames(0):
+        saving, options = self._saving(), self.payload.options
+        written = not options.dry_run and options.mode == "partial"
+        for frame in saving.spool.frames(0):
             places = {number: place for place, number in enumerate(frame.rows)}
-            for rejection in sorted(self._rejections(frame), key=lambda rejection: rejection.row):
+            rejections = saving.rejections(frame, written=written, check=self.context.check)
+            for rejection in sorted(rejections, key=lambda rejection: rejection.row):
                 place = places[rejection.row]
                 cells = tuple(frame.text(field, place) if field else "" for field in fields)
                 column = fields.index(rejection.column)
                 error = Finding(rejection.column, column, rejection.value, rejection.code, rejection.params)
                 yield Reject(rejection.row, cells, (error,))
-
-    def _rejections(self, frame: Chunk) -> Iterable[Rejection]:
-        if self.payload.options.dry_run or self.payload.options.mode == "all-or-nothing":
-            # Nothing was saved, not even these.
-            for part in frame.parts(lambda: PREVIEWED):
-                self.context.check()
-                yield from self._preview(part).rejections
-            return
-        with self.database.read() as conn:
-            yield from people.rejections_of_import(conn, self.id, min(frame.rows), max(frame.rows))
 
     def _issue_tickets(self, workdir: Path) -> int:
         """Issue a ticket to everybody whom the import has saved, and draw the codes; return how many."""
@@ -329,49 +270,5 @@ class Attempt:
         return self.settings.artefacts / self.id / name
 
 
-def _rows(chunk: Chunk) -> list[Row]:
-    """Turn a chunk's columns into participants; rows that a later one replaces are left out."""
-    columns = chunk.texts()
-    emails = columns.pop("email")
-    blank = [""] * len(emails)
-    phones = columns.pop("phone", blank)
-    names = columns.pop("name", None) or _full_names(columns, blank)
-    fields = tuple(columns)
-    cells = zip(*columns.values(), strict=True) if columns else repeat(())
-    return [
-        Row(
-            row=number,
-            email=email,
-            name=name,
-            phone=phone or None,
-            attributes={field: cell for field, cell in zip(fields, attributes, strict=True) if cell},
-        )
-        for number, email, name, phone, attributes in zip(chunk.rows, emails, names, phones, cells, strict=False)
-        if number not in chunk.superseded
-    ]
-
-
-def _full_names(columns: dict[str, list[str]], blank: list[str]) -> list[str]:
-    """Join family and given names, in the order of the script that they are written in."""
-    pairs = zip(columns.get("family_name", blank), columns.get("given_name", blank), strict=True)
-    return [
-        (f"{given} {family}" if f"{given}{family}".isascii() else f"{family}{given}").strip() for family, given in pairs
-    ]
-
-
 def _welcome(person: Contact, import_id: str) -> NewMail:
     return NewMail(kind="welcome", subject_key=str(person.id), import_id=import_id, recipient=person.email)
-
-
-def _saved(row: Import) -> Saved:
-    return Saved(inserted=row.inserted, updated=row.updated, skipped=row.skipped, rejected=row.rejected)
-
-
-def _sum(results: Iterable[ChunkResult]) -> Saved:
-    inserted = updated = skipped = rejected = 0
-    for result in results:
-        inserted += result.inserted
-        updated += result.updated
-        skipped += result.skipped
-        rejected += len(result.rejections)
-    return Saved(inserted=inserted, updated=updated, skipped=skipped, rejected=rejected)

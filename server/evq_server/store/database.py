@@ -3,6 +3,8 @@
 SQLAlchemy Core on SQLite. Whatever is special to SQLite stands here, so that another database can follow.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -23,6 +25,9 @@ BUSY_TIMEOUT_MS: Final = 30_000
 
 PARAMETERS: Final = 900
 """Values given to one statement: databases limit them."""
+TURN_MS: Final = 3
+"""How long SQLite itself waits for a write lock; then it is asked again, so that it looks every 2 ms at least."""
+
 LOOKUP_SIZE: Final = 500
 """Keys looked up in one statement."""
 
@@ -263,4 +268,36 @@ def _configure(conn: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 def _begin(conn: sa.Connection) -> None:
     # A writer takes the lock at once: a reader that turned writer half-way could be refused without waiting.
-    conn.exec_driver_sql(conn.get_execution_options().get("begin", "BEGIN"))
+    begin = conn.get_execution_options().get("begin", "BEGIN")
+    if begin == "BEGIN":
+        conn.exec_driver_sql(begin)
+    else:
+        _begin_writing(conn, begin)
+
+
+def _begin_writing(conn: sa.Connection, begin: str) -> None:
+    """Open a transaction as soon as the writer before it is done.
+
+    SQLite by itself looks again ever more rarely, every 100 ms in the end, and so misses the moments between the
+    transactions of an import that saves one after the other.
+    """
+    patience = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    conn.exec_driver_sql(f"PRAGMA busy_timeout = {TURN_MS}")
+    try:
+        while not _began(conn, begin):
+            if time.monotonic() > patience:
+                conn.exec_driver_sql(begin)  # which raises, or begins at last
+                break
+    finally:
+        conn.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
+def _began(conn: sa.Connection, begin: str) -> bool:
+    """Try to open a transaction; return False if another holds the lock."""
+    try:
+        conn.exec_driver_sql(begin)
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
