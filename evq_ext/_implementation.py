@@ -8,7 +8,7 @@ import warnings
 from importlib import import_module
 from typing import Final, Literal
 
-COMPILED: Final = ("_encoding", "_order", "_qr", "_rows", "_strings")
+COMPILED: Final = ("_encoding", "_order", "_qr", "_rows", "_sheet", "_strings")
 
 
 def _choose() -> Literal["compiled", "reference"]:

@@ -113,3 +113,18 @@ WARNINGS: Final = ("email_misspelt", "phone_zero_restored")
 # SHA-256 of `phonenumberutil.py`, the library's code. The metadata, which changes each fortnight, is read anew.
 PHONENUMBERS_CODE: Final = "27a248e3bec5db0fa49a503a272f2f6d8693d32225b4908b035b3f829720d290"
 PHONE_SEPARATORS: Final = "-. ()/"  # of which the library takes no notice, wherever they stand
+
+# --- Sheets (ECMA-376 part 1; its limits are Excel's) -----------------------------------------------------------------
+
+SHEET_MAX_ROWS: Final = 1_048_576
+SHEET_MAX_COLUMNS: Final = 16_384  # XFD
+SHEET_READ_COLUMNS: Final = 256  # IV; a value beyond it is an error
+SHARED_MAX_BYTES: Final = 256 * 1024 * 1024  # all shared texts, and 4 bytes for each
+TAG_MAX_BYTES: Final = 64 * 1024
+RUN_MAX_BYTES: Final = 4 * 1024 * 1024  # of one piece of text; what is behind cannot make a longer cell
+# Of a cell's text before escapes are read: 7 bytes make at least one character, so that more is too long for a cell.
+CELL_MAX_BYTES: Final = 7 * (CELL_MAX_CHARS + 1)
+OUTPUT_STEP_BYTES: Final = 1024 * 1024  # a reader pauses when it has written as much
+LAST_DAY: Final = 2_958_465  # 9999-12-31, from 1900-01-00
+DAYS_1904: Final = 1_462  # from 1900-01-00 to 1904-01-01
+DAY_MILLISECONDS: Final = 86_400_000

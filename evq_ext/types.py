@@ -81,3 +81,17 @@ class Batch:
     warnings: dict[str, int]  # by code: the rows that have it
     duplicates: Sequence[Duplicate]  # of the policies "skip" and "update", in the order in which they were met
     consumed: int  # bytes of input read so far, in all batches; a record that is not complete yet is not counted
+
+
+class SheetError(ValueError):
+    """The XML of a sheet cannot be read: `code` says why, `cell` where, such as D14, if it is about a cell.
+
+    damaged: it is no XML, or cut off; doctype: it has a document type; shared_too_long: its shared texts do not fit
+    into memory; shared_missing: a cell shares a text that is not there; beyond_sheet: a reference to what no sheet has;
+    too_wide: a value beyond column IV; out_of_order: a cell after one that it stands before.
+    """
+
+    def __init__(self, code: str, cell: str = "") -> None:
+        super().__init__(f"{code} {cell}".rstrip())
+        self.code = code
+        self.cell = cell

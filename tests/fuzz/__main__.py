@@ -15,7 +15,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "fuzz"
-TARGETS: Final = ("encoding", "order", "qr", "rows", "strings")
+TARGETS: Final = ("encoding", "order", "qr", "rows", "sheet", "strings")
 SANITIZE: Final = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1"
 
 

@@ -9,7 +9,19 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from evq_ext import Batch, Column, ColumnData, _encoding, _encoding_reference, _qr, _qr_reference, _reference
+from evq_ext import (
+    Batch,
+    Column,
+    ColumnData,
+    SheetError,
+    _encoding,
+    _encoding_reference,
+    _qr,
+    _qr_reference,
+    _reference,
+    _sheet,
+    _sheet_reference,
+)
 from evq_ext._order import order_of as compiled_order_of
 from evq_ext._order import take as compiled_take
 from evq_ext._qr_tables import LETTERS
@@ -45,6 +57,35 @@ def rows(data: bytes) -> None:
         batches = [parser.feed(text[start:end]) for start, end in pairwise(cuts)]
         outcomes.append(([_plain(batch) for batch in [*batches, parser.finish()]], parser.records))
     assert outcomes[0] == outcomes[1], (chosen, text)
+
+
+def sheet(data: bytes) -> None:
+    """Read shared texts, which end at a NUL, and a sheet, cut into chunks, by both readers."""
+    if len(data) < 3:
+        return
+    options, first, second = data[:3]
+    shared, _, text = data[3:].partition(b"\0")
+    cuts = sorted({0, first * len(text) // 255, second * len(text) // 255, len(text)})
+    chunks = [text[start:end] for start, end in pairwise(cuts)]
+    read = [_read_sheet(module, shared, chunks, bool(options & 1)) for module in (_sheet, _sheet_reference)]
+    assert read[0] == read[1], (shared, chunks)
+    assert read[0] == _read_sheet(_sheet, shared, [text], bool(options & 1)), (shared, chunks)
+
+
+def _read_sheet(module: Any, shared: bytes, chunks: list[bytes], epoch_1904: bool) -> object:
+    try:
+        texts = module.SharedStrings()
+        texts.feed(shared)
+        reader = module.SheetReader(texts, bytes([0, 1, 2, 3]), epoch_1904=epoch_1904)
+        records = []
+        for chunk in chunks:
+            rest = chunk
+            while got := reader.feed(rest):
+                records.append(got)
+                rest = b""
+        return b"".join([*records, reader.finish()])
+    except SheetError as error:
+        return error.code, error.cell
 
 
 def strings(data: bytes) -> None:

@@ -5,9 +5,9 @@ from string import Formatter
 
 import pytest
 
-from evq_ext import Batch, Column, Finding, Reject, RowParser
+from evq_ext import Batch, Column, Finding, Reject, RowParser, cell_name
 from evq_server.files import report
-from evq_server.files.messages import FIELD_NAMES, TEXTS, cell_name, describe
+from evq_server.files.messages import FIELD_NAMES, TEXTS, describe
 from evq_server.files.report import (
     RejectLog,
     WarningLog,
@@ -99,7 +99,7 @@ def test_the_report_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
     [(14, 3, "D14"), (1, 0, "A1"), (2, 25, "Z2"), (3, 26, "AA3"), (1_048_576, 16_383, "XFD1048576")],
 )
 def test_a_cell_is_called_what_a_spreadsheet_calls_it(row: int, place: int, name: str) -> None:
-    assert cell_name(row, place) == name
+    assert cell_name(row, place + 1) == name
 
 
 def _warned(rows: range) -> Batch:

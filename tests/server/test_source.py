@@ -9,6 +9,7 @@ import xlsxwriter
 from evq.errors import ValidationError
 from evq_ext import Column, RowParser
 from evq_server.files.source import Source, prepare
+from tests.server.workbooks import zipped
 
 KOREAN = "이름,이메일,소속\n김민수,minsu@example.org,한빛\n"
 NAME, EMAIL = Column("name", "name"), Column("email", "email")
@@ -171,12 +172,16 @@ def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
         (b"\xef\xbb\xbf<?xml version='1.0'?><Workbook/>", "This is an XML file"),
         (b"\x7fELF\x02\0\0\0", "This is a binary file"),
         (bytes(range(256)) * 20, "This is a binary file"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "This is an old binary Office file (.xls)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "This is an old Office file that is no workbook"),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le"),
             "The workbook is protected by a password",
         ),
         (b"PK\x03\x04 and so on", "The workbook is damaged or was cut off"),
+        (zipped("word/document.xml"), "This is a Word document"),
+        (zipped("ppt/presentation.xml"), "This is a PowerPoint presentation"),
+        (zipped("mimetype"), "This is an OpenDocument file that is no spreadsheet"),
+        (zipped("holiday.jpg"), "This is a ZIP archive"),
         (b"", "The file is empty"),
         (b"\xef\xbb\xbf", "The file is empty"),
         (b"\r\n \r\n", "The file is empty"),
@@ -202,7 +207,7 @@ def test_a_workbook_is_read(given: Prepare, workbook: bytes, workdir: Path) -> N
     source = given(workbook)
     assert (source.kind, source.sheet, source.number_by, source.skip_records) == ("xlsx", "명단", "record", 3)
     assert source.columns == (NAME, EMAIL)
-    assert source.path.read_text() == "참가자 명단,\n,\n이름,이메일\n김민수,minsu@example.org\n"
+    assert source.path.read_text() == "참가자 명단\n\n이름,이메일\n김민수,minsu@example.org\n"
     assert list(workdir.iterdir()) == [source.path]
 
 

@@ -1,5 +1,6 @@
 """Workbooks of our own XML, as no spreadsheet program would write them."""
 
+import io
 from pathlib import Path
 from string import ascii_uppercase
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -36,3 +37,27 @@ def cells_at(*references: str) -> str:
     """Return a sheet with a 1 in each of these cells, every one in a row of its own."""
     rows = "".join(f'<row r="{cell.lstrip(ascii_uppercase)}"><c r="{cell}"><v>1</v></c></row>' for cell in references)
     return f'<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+
+
+def shared_texts(*texts: str) -> dict[str, str]:
+    """Return the parts with which a crafted workbook has these shared texts."""
+    items = "".join(f"<si><t>{text}</t></si>" for text in texts)
+    return {
+        "xl/sharedStrings.xml": f'<sst xmlns="{MAIN}">{items}</sst>',
+        "xl/_rels/workbook.xml.rels": relations(worksheet="worksheets/sheet1.xml", sharedStrings="sharedStrings.xml"),
+    }
+
+
+def sheet_of(*rows: str) -> str:
+    """Return a sheet with these rows, each the XML of its cells."""
+    content = "".join(f"<row>{cells}</row>" for cells in rows)
+    return f'<worksheet xmlns="{MAIN}"><sheetData>{content}</sheetData></worksheet>'
+
+
+def zipped(*names: str) -> bytes:
+    """Return an archive of empty files."""
+    file = io.BytesIO()
+    with ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    return file.getvalue()

@@ -1,165 +1,181 @@
-"""The zip archive around a workbook, judged before any spreadsheet parser sees it.
+"""The zip archive around a workbook, of which nothing is believed that it declares.
 
-A workbook of 2 kB can ask a parser for a grid of 17 thousand million cells, or inflate to a gigabyte. So nothing that
-the archive declares is believed: every entry is inflated once through a counter, and a sheet's farthest cell is looked
-for in its own text.
+A workbook of 2 kB can inflate to a gigabyte. So what is read of it is inflated through a counter, in small pieces, and
+what nobody needs is not inflated at all.
 """
 
-import posixpath
+import codecs
+import io
 import re
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
-from xml.etree import ElementTree as ET
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+from xml.parsers import expat
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from evq.errors import ValidationError
+from evq_server.files.refusals import FileError
 
-MAX_ENTRIES = 2_000
-MAX_INFLATED = 1 << 30  # bytes, of all entries together
-MAX_RATIO = 200  # honest sheets stay below 20, bombs begin at 300
-RATIO_FROM = 10 << 20  # bytes; below it any ratio is harmless
-MAX_ROWS = 1_048_576  # what a sheet can have in Excel
-LAST_COLUMN = "IV"  # the 256th
+MAX_ENTRIES: Final = 2_000
+MAX_DIRECTORY: Final = 1 << 20  # bytes, of the list of entries
+MAX_INFLATED: Final = 1 << 30  # bytes, of all that is read
+MAX_RATIO: Final = 200  # honest sheets stay below 20, bombs begin at 300
+RATIO_FROM: Final = 10 << 20  # bytes; below it any ratio is harmless
 
-_CHUNK = 1 << 18  # bytes
-_OTHER_KINDS = {
-    "xl/workbook.bin": "a binary Excel workbook (.xlsb)",
-    "word/document.xml": "a Word document",
-    "ppt/presentation.xml": "a PowerPoint presentation",
-    "content.xml": "an OpenDocument file",
-}
-_DOCTYPE = re.compile(rb"<\0?!\0?D\0?O\0?C\0?T\0?Y\0?P\0?E")  # in UTF-8 and in UTF-16
-# A cell or row whose reference has a column beyond IV (group 1) or a row number of seven digits or more (group 2).
-_SUSPECT = re.compile(
-    rb"""<(?:\w+:)?(?:c|row)\s[^<>]*?\br\s*=\s*["'](?:([A-Z]{3,}|[J-Z][A-Z]|I[W-Z])\d|[A-Z]*0*([1-9]\d{6,}))""",
-    re.IGNORECASE,
-)
+Kind = Literal["xlsx", "xlsb", "ods"]
+
+_CHUNK: Final = 1 << 18  # bytes
+_OTHER_KINDS: Final = {"word/document.xml": "word", "ppt/presentation.xml": "powerpoint"}
+_DAMAGE: Final = (BadZipFile, zlib.error, EOFError, LookupError, ValueError, NotImplementedError, OSError)
+_UTF16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+_ENCODING: Final = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""")
+_DOCTYPE: Final = re.compile(rb"<\0?!\0?D\0?O\0?C\0?T\0?Y\0?P\0?E")  # in UTF-8 and in UTF-16
 
 
-class Sheet(NamedTuple):
-    """One sheet of a workbook; *part* is the archive's entry that holds its cells."""
+class _Upload(io.BufferedReader):
+    """Refuse to be read in one piece that is larger than an honest archive's directory, which zipfile reads so."""
 
-    name: str
-    visible: bool
-    part: str
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_DIRECTORY:
+            raise FileError("workbook_parts", most=MAX_ENTRIES)
+        return super().read(size)
 
 
-def check_archive(path: Path, on_progress: Callable[[float], None]) -> None:
-    """Refuse an archive that is not a workbook, is damaged, or inflates beyond the limits.
+class Archive:
+    """Open an archive, and count what is read of it. Each method raises FileError."""
 
-    *on_progress* gets the fraction that is checked, 0 to 1. Raises ValidationError.
-    """
-    with _opened(path) as archive:
-        entries = archive.infolist()
-        if len(entries) > MAX_ENTRIES:
-            raise ValidationError(f"The workbook has {len(entries):,} parts; at most {MAX_ENTRIES:,} are accepted.")
-        _check_kind(archive.namelist())
-        packed = max(1, sum(entry.compress_size for entry in entries))
-        done = inflated = 0
-        for entry in entries:
-            _check_entry(entry)
-            inflated += _inflate(archive, entry, MAX_INFLATED - inflated)
+    def __init__(self, path: Path) -> None:
+        self._file = _Upload(io.FileIO(path))
+        self._size = path.stat().st_size
+        self._inflated = 0
+        try:
+            self._zip = ZipFile(self._file)
+        except _DAMAGE as error:
+            self._file.close()
+            raise FileError("workbook_damaged") from error
+        except BaseException:
+            self._file.close()
+            raise
+        # Part names are compared without case (ECMA-376 part 2, 6.2.2.3), and some programs write backslashes.
+        self._entries = {_plain(entry.filename): entry for entry in self._zip.infolist()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+        self._file.close()
+
+    def __contains__(self, part: str) -> bool:
+        return _plain(part) in self._entries
+
+    def kind(self) -> Kind:
+        """Say what kind of workbook this is."""
+        if len(self._zip.infolist()) > MAX_ENTRIES:
+            raise FileError("workbook_parts", most=MAX_ENTRIES)
+        if "xl/workbook.bin" in self:
+            return "xlsb"
+        if "mimetype" in self:
+            if next(self.read("mimetype"), b"").startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
+                return "ods"
+            raise FileError("not_a_list", kind="opendocument")
+        other = next((kind for part, kind in _OTHER_KINDS.items() if part in self), None)
+        if other is None and "[Content_Types].xml" not in self:
+            other = "zip"
+        if other is not None:
+            raise FileError("not_a_list", kind=other)
+        return "xlsx"
+
+    def size(self, part: str) -> int:
+        """Return how large a part declares to be, in bytes: good for a progress bar only."""
+        return self._entry(part).file_size
+
+    def read(self, part: str) -> Generator[bytes]:
+        """Yield a part in pieces of at most 256 KiB; its checksum has been verified at the end."""
+        entry = self._entry(part)
+        packed = min(entry.compress_size, self._size)
+        size = 0
+        try:
+            content = self._zip.open(entry)
+        except _DAMAGE as error:
+            raise FileError("workbook_damaged") from error
+        with content:
+            while True:
+                try:
+                    piece = content.read(_CHUNK)
+                except _DAMAGE as error:
+                    raise FileError("workbook_damaged") from error
+                if not piece:
+                    return
+                size += len(piece)
+                self._inflated += len(piece)
+                if self._inflated > MAX_INFLATED or (size > RATIO_FROM and size > MAX_RATIO * packed):
+                    raise FileError("workbook_bomb", gigabytes=MAX_INFLATED >> 30, ratio=MAX_RATIO)
+                yield piece
+
+    def read_xml(self, part: str) -> Generator[bytes]:
+        """Yield an XML part in UTF-8. An archive of this kind may have UTF-16 too (ECMA-376 part 2, 6.1.1)."""
+        pieces = self.read(part)
+        first = next(pieces, b"")
+        codec = _UTF16.get(first[:2])
+        declared = _ENCODING.match(first.removeprefix(codecs.BOM_UTF8)[:200])
+        if codec is None and declared and declared[1].lower() not in {b"utf-8", b"utf8", b"us-ascii", b"ascii"}:
+            raise FileError("workbook_damaged")
+        if codec is None:
+            yield first
+            yield from pieces
+            return
+        decoder = codecs.getincrementaldecoder(codec)("replace")
+        yield decoder.decode(first).encode("utf-8", "replace")
+        for piece in pieces:
+            yield decoder.decode(piece).encode("utf-8", "replace")
+
+    def elements(self, part: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Yield the local name and the attributes of each element of a small XML part, without making a tree."""
+        found: list[tuple[str, Mapping[str, str]]] = []
+
+        def start(name: str, attributes: dict[str, str]) -> None:
+            found.append((name.rpartition("}")[2], attributes))
+
+        def refuse(*_: object) -> None:
+            raise FileError("workbook_doctype")
+
+        parser = expat.ParserCreate(namespace_separator="}")
+        parser.StartElementHandler = start
+        parser.StartDoctypeDeclHandler = refuse
+        try:
+            for piece in self.read(part):
+                parser.Parse(piece)
+                yield from found
+                found.clear()
+            parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise FileError("workbook_damaged") from error
+
+    def check_all(self) -> Iterator[int]:
+        """Inflate each entry once, for a parser that counts nothing; yield how many bytes of the archive are done."""
+        done = 0
+        for name, entry in self._entries.items():
+            entry.file_size = MAX_INFLATED + _CHUNK  # zipfile stops at the declared size, which may lie
+            tail = b""
+            for piece in self.read(name):
+                if name.endswith((".xml", ".rels")) and _DOCTYPE.search(tail + piece):
+                    raise FileError("workbook_doctype")
+                tail = piece[-20:]
             done += entry.compress_size
-            on_progress(done / packed)
+            yield done
+
+    def _entry(self, part: str) -> ZipInfo:
+        entry = self._entries.get(_plain(part))
+        if entry is None:
+            raise FileError("workbook_damaged")
+        if entry.flag_bits & 1:
+            raise FileError("workbook_locked")
+        return entry
 
 
-def sheets_of(path: Path) -> list[Sheet]:
-    """List the sheets in the workbook's order; the archive must have been checked."""
-    with _opened(path) as archive:
-        (workbook,) = (part for kind, part in _relations(archive, "").values() if kind.endswith("/officeDocument"))
-        relations = _relations(archive, workbook)
-        sheets = []
-        for element in _xml(archive, workbook).iter():
-            if element.tag.endswith("}sheet"):
-                kind, part = relations[next(value for key, value in element.items() if key.endswith("}id"))]
-                if kind.endswith("/worksheet"):  # and not a chart on a sheet of its own
-                    visible = element.get("state", "visible") == "visible"
-                    sheets.append(Sheet(element.get("name", ""), visible, part))
-        return sheets
-
-
-def check_extent(path: Path, sheet: Sheet) -> None:
-    """Refuse a sheet with something beyond row 1,048,576 or column IV; the archive must have been checked.
-
-    Parsers size their grid by the farthest cell, so that one stray cell can end the process. Raises ValidationError.
-    """
-    tail = b""
-    with _opened(path) as archive, archive.open(sheet.part) as cells:
-        while chunk := cells.read(_CHUNK):
-            window = tail + chunk
-            for suspect in _SUSPECT.finditer(window):
-                if suspect[1] or int(suspect[2][:8]) > MAX_ROWS:
-                    raise ValidationError(
-                        f'The sheet "{sheet.name}" reaches beyond row {MAX_ROWS:,} or column {LAST_COLUMN}. Delete '
-                        "what lies outside the list, or choose another sheet with the option `sheet`."
-                    )
-            tail = window[max(window.rfind(b"<"), len(window) - _CHUNK) :]  # a tag may be cut by the chunk's end
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[ZipFile]:
-    try:
-        with ZipFile(path) as archive:
-            yield archive
-    except (BadZipFile, zlib.error, EOFError, LookupError, ValueError, NotImplementedError, ET.ParseError) as error:
-        raise ValidationError(
-            "The workbook is damaged or was cut off in transfer. Open it in your spreadsheet program, save it again "
-            "and upload the new file."
-        ) from error
-
-
-def _check_kind(names: list[str]) -> None:
-    kind = next((kind for name, kind in _OTHER_KINDS.items() if name in names), None)
-    if kind is None and "[Content_Types].xml" not in names:
-        kind = "a ZIP archive"
-    if kind is not None:
-        raise ValidationError(f"This is {kind}, not an Excel workbook. Save the list as XLSX or CSV and upload that.")
-
-
-def _check_entry(entry: ZipInfo) -> None:
-    if entry.flag_bits & 1:
-        raise ValidationError("The workbook is encrypted. Remove its password and upload it again.")
-    name = PurePosixPath(entry.filename)
-    if name.is_absolute() or ".." in name.parts or entry.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
-        raise ValidationError(
-            "The workbook has parts that no spreadsheet program writes. Save it again and upload that."
-        )
-
-
-def _inflate(archive: ZipFile, entry: ZipInfo, limit: int) -> int:
-    """Read an entry to its true end and return its size in bytes; raises ValidationError beyond the limits."""
-    entry.file_size = limit + _CHUNK  # zipfile stops at the declared size, which may lie; this one is never reached
-    size, tail = 0, b""
-    has_markup = entry.filename.endswith((".xml", ".rels"))
-    with archive.open(entry) as content:
-        while chunk := content.read(_CHUNK):
-            size += len(chunk)
-            if size > limit or (size > RATIO_FROM and size > MAX_RATIO * entry.compress_size):
-                raise ValidationError(
-                    f"The workbook unpacks to far more than it should (at most {MAX_INFLATED >> 30} GiB, and "
-                    f"{MAX_RATIO} times its own size). Save only the participants' sheet as CSV and upload that."
-                )
-            if has_markup and _DOCTYPE.search(tail + chunk):
-                raise ValidationError("The workbook declares a DOCTYPE, which no spreadsheet program writes.")
-            tail = chunk[-20:]
-    return size
-
-
-def _xml(archive: ZipFile, name: str) -> ET.Element:
-    return ET.fromstring(archive.read(name))  # noqa: S314 - without a DOCTYPE there is nothing to expand or fetch
-
-
-def _relations(archive: ZipFile, source: str) -> dict[str, tuple[str, str]]:
-    """Return the type and the part of each relation of a part, or of the whole archive, by its id (ECMA-376 part 2)."""
-    folder, _, name = source.rpartition("/")
-    relations = _xml(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
-    return {
-        relation.get("Id", ""): (
-            relation.get("Type", ""),
-            posixpath.normpath(posixpath.join("/", folder, relation.get("Target", ""))).lstrip("/"),
-        )
-        for relation in relations
-    }
+def _plain(part: str) -> str:
+    return part.replace("\\", "/").lstrip("/").casefold()

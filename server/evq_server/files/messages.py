@@ -100,13 +100,3 @@ def describe(finding: Finding, language: Language, *, cell: str = "") -> str:
     names = FIELD_NAMES.get(finding.column)
     name = names[language] if names else finding.column
     return f"{name} ({cell}): {text}" if cell else f"{name}: {text}"
-
-
-def cell_name(row: int, place: int) -> str:
-    """Return what a spreadsheet program calls the cell, such as D14; `place` counts from 0."""
-    letters = ""
-    place += 1
-    while place:
-        place, letter = divmod(place - 1, 26)
-        letters = chr(ord("A") + letter) + letters
-    return f"{letters}{row}"

@@ -29,9 +29,69 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "The workbook is protected by a password. Remove it and upload the workbook again.",
         "ko": "암호가 걸린 통합 문서입니다. 암호를 풀고 다시 올려 주세요.",
     },
-    "old_workbook": {
-        "en": "This is an old binary Office file (.xls). Save it as XLSX in your spreadsheet program and upload that.",
-        "ko": "이전 형식의 오피스 파일(.xls)입니다. XLSX로 저장해서 다시 올려 주세요.",
+    "workbook_damaged": {
+        "en": "The workbook is damaged or was cut off in transfer. Open it in your spreadsheet program, save it again "
+        "and upload the new file.",
+        "ko": "통합 문서가 손상되었거나 전송 중에 잘렸습니다. 스프레드시트 프로그램에서 열어 다시 저장한 뒤 새 파일을 "
+        "올려 주세요.",
+    },
+    "workbook_parts": {
+        "en": "The workbook has too many parts; at most {most} are accepted. Save only the participants' sheet and "
+        "upload that.",
+        "ko": "통합 문서를 이루는 부분이 너무 많습니다({most}개까지). 참가자 시트만 따로 저장해서 올려 주세요.",
+    },
+    "workbook_bomb": {
+        "en": "The workbook unpacks to far more than it should (at most {gigabytes} GiB, and {ratio} times its own "
+        "size). Save only the participants' sheet as CSV and upload that.",
+        "ko": "통합 문서의 압축을 풀면 지나치게 커집니다(최대 {gigabytes} GiB, 압축 크기의 {ratio}배). 참가자 시트만 "
+        "CSV로 저장해서 올려 주세요.",
+    },
+    "workbook_doctype": {
+        "en": "The workbook declares a DOCTYPE, which no spreadsheet program writes. Save it again and upload that.",
+        "ko": "스프레드시트 프로그램이 쓰지 않는 DOCTYPE이 들어 있는 통합 문서입니다. 다시 저장해서 올려 주세요.",
+    },
+    "workbook_texts": {
+        "en": "The workbook holds more text than can be read at once. Save only the participants' sheet as CSV and "
+        "upload that.",
+        "ko": "통합 문서에 든 글이 너무 많아 한 번에 읽을 수 없습니다. 참가자 시트만 CSV로 저장해서 올려 주세요.",
+    },
+    "workbook_limits": {
+        "en": "The workbook could not be read within the limits ({gigabytes} GiB of memory, {seconds} s). Save only "
+        "the participants' sheet as CSV and upload that.",
+        "ko": "제한(메모리 {gigabytes} GiB, {seconds}초) 안에 통합 문서를 읽지 못했습니다. 참가자 시트만 CSV로 "
+        "저장해서 올려 주세요.",
+    },
+    "sheets_hidden": {
+        "en": "All sheets of the workbook are hidden; name one with the option `sheet`: {sheets}.",
+        "ko": "통합 문서의 시트가 모두 숨겨져 있습니다. `sheet` 옵션으로 하나를 지정해 주세요: {sheets}",
+    },
+    "sheet_too_wide": {
+        "en": 'The sheet "{sheet}" reaches beyond column IV, the 256th: there is something in {cell}. Delete what lies '
+        "outside the list, or choose another sheet with the option `sheet`.",
+        "ko": '"{sheet}" 시트가 256번째 열(IV)을 넘습니다. {cell} 칸에 내용이 있습니다. 명단 밖의 내용을 지우거나 '
+        "`sheet` 옵션으로 다른 시트를 골라 주세요.",
+    },
+    "sheet_too_long": {
+        "en": 'The sheet "{sheet}" holds more than {gigabytes} GiB of text. Split the list and upload its parts.',
+        "ko": '"{sheet}" 시트의 내용이 {gigabytes} GiB를 넘습니다. 명단을 나누어 올려 주세요.',
+    },
+    "sheet_cell_beyond": {
+        "en": 'The sheet "{sheet}" has a cell or row {cell}, but a sheet ends at row 1,048,576 and column XFD. Save '
+        "the workbook again in your spreadsheet program and upload that.",
+        "ko": '"{sheet}" 시트에 {cell} 칸 또는 행이 있지만 시트는 1,048,576행과 XFD열까지입니다. 스프레드시트 '
+        "프로그램에서 다시 저장해서 올려 주세요.",
+    },
+    "sheet_cell_damaged": {
+        "en": 'The cell {cell} of the sheet "{sheet}" refers to a text that is not in the workbook. Save the '
+        "workbook again in your spreadsheet program and upload that.",
+        "ko": '"{sheet}" 시트의 {cell} 칸이 가리키는 글이 통합 문서에 없습니다. 스프레드시트 프로그램에서 다시 '
+        "저장해서 올려 주세요.",
+    },
+    "sheet_unordered": {
+        "en": 'The rows of the sheet "{sheet}" are not stored in order: {cell} comes too late. Open the workbook in '
+        "your spreadsheet program, save it again and upload the new file.",
+        "ko": '"{sheet}" 시트의 행이 순서대로 저장되어 있지 않습니다({cell}). 스프레드시트 프로그램에서 열어 '
+        "다시 저장한 뒤 새 파일을 올려 주세요.",
     },
     "encoding_unknown": {
         "en": 'The encoding "{encoding}" is not known; choose from {encodings}.',
@@ -107,6 +167,14 @@ KINDS: Final[Mapping[str, Mapping[Language, str]]] = {
     "rar": {"en": "a RAR archive", "ko": "RAR 압축 파일"},
     "rtf": {"en": "an RTF document", "ko": "RTF 문서"},
     "sqlite": {"en": "an SQLite database", "ko": "SQLite 데이터베이스"},
+    "zip": {"en": "a ZIP archive", "ko": "ZIP 압축 파일"},
+    "word": {"en": "a Word document", "ko": "워드 문서"},
+    "powerpoint": {"en": "a PowerPoint presentation", "ko": "파워포인트 파일"},
+    "opendocument": {
+        "en": "an OpenDocument file that is no spreadsheet",
+        "ko": "스프레드시트가 아닌 OpenDocument 파일",
+    },
+    "office": {"en": "an old Office file that is no workbook", "ko": "통합 문서가 아닌 이전 형식의 오피스 파일"},
     "html": {"en": "a web page", "ko": "웹 페이지"},
     "xml": {"en": "an XML file", "ko": "XML 파일"},
     "binary": {"en": "a binary file", "ko": "이진 파일"},

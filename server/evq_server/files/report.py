@@ -14,9 +14,9 @@ from typing import Any, Final, Self
 
 import orjson
 
-from evq_ext import Batch, Finding, Reject, Warned, with_mark
+from evq_ext import Batch, Finding, Reject, Warned, cell_name, with_mark
 from evq_server.files.columns import ERROR_COLUMN, ROW_COLUMN
-from evq_server.files.messages import cell_name, describe
+from evq_server.files.messages import describe
 from evq_server.files.whole import whole_file
 from evq_server.schemas import Language
 
@@ -125,7 +125,7 @@ def write_warnings_csv(path: Path, warned: Iterable[Warned], *, language: Langua
 
 def _describe(finding: Finding, row: int, language: Language, of_sheet: bool) -> str:
     named = of_sheet and finding.place >= 0
-    return describe(finding, language, cell=cell_name(row, finding.place) if named else "")
+    return describe(finding, language, cell=cell_name(row, finding.place + 1) if named else "")
 
 
 @contextmanager

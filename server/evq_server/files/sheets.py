@@ -1,10 +1,11 @@
-"""Workbooks become canonical CSV in a child process that may die without harm.
+"""Workbooks of other kinds (XLS, XLSB, ODS) become canonical CSV in a child process that may die without harm.
 
-The parser is native code: on a hostile workbook it can exhaust memory, abort or run for minutes, and none of these can
-be caught. So it runs in a child with hard limits, and whatever ends the child is an ordinary error of the file.
+Their parser is native code that sizes its grid by the farthest cell: on a hostile workbook it can exhaust memory, abort
+or run for minutes, and none of these can be caught. So it runs in a child with hard limits, and whatever ends the child
+is an ordinary error of the file.
 
 The child writes one JSON object a line to its stdout: `{"progress": 0.4}` as it goes, and at the end either
-`{"sheet": "..."}` or `{"refused": "..."}`.
+`{"sheet": "..."}` or `{"refused": "...", "params": {...}}`.
 """
 
 import csv
@@ -21,12 +22,20 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+from python_calamine import (
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
 
-from evq.errors import ValidationError
-from evq_ext import find_header, recognise
-from evq_server.files.archive import check_archive, check_extent, sheets_of
+from evq_ext import SHEET_READ_COLUMNS, cell_name
+from evq_server.files.archive import Archive
+from evq_server.files.choosing import HEAD_ROWS, Sheet, fields_named, wanted
+from evq_server.files.refusals import FileError
 
 MEMORY_LIMIT = 1 << 30  # bytes of address space
 CPU_LIMIT = 60  # s
@@ -37,22 +46,24 @@ CELL_LIMIT = 32_767  # characters, as in Excel
 _POLL = 0.05  # s between two looks at the child
 _PR_SET_PDEATHSIG = 1
 _EXACT = 2**53  # below it every integral float is the integer that was meant
-_HEAD = 40  # rows in which a header is looked for
 
+Kind = Literal["xls", "xlsb", "ods"]
 Value = str | float | bool | dt.date | dt.time | dt.timedelta
 
 
-def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callable[[float], None]) -> str:
+def convert(workbook: Path, out: Path, *, kind: Kind, sheet: str | None, on_progress: Callable[[float], None]) -> str:
     """Write one sheet of *workbook* to *out* as UTF-8 CSV whose record n is the sheet's row n; return the sheet's name.
 
     Without *sheet* it is the visible sheet whose header names the most fields. *on_progress* gets a fraction, 0 to 1,
-    at least every 50 ms, and may raise to stop. Raises ValidationError if the workbook cannot be read.
+    at least every 50 ms, and may raise to stop. Raises FileError if the workbook cannot be read.
     """
     part = out.with_name(f"{out.name}.part")
-    command = [sys.executable, "-m", "evq_server.files.sheets", str(os.getpid()), str(workbook), str(part)]
+    named = out.with_name(f"{out.name}.{kind}")  # the parser goes by the name
+    command = [sys.executable, "-m", "evq_server.files.sheets", str(os.getpid()), str(named), str(part)]
     if sheet is not None:
         command.append(sheet)
     try:
+        named.symlink_to(workbook.absolute())
         # stderr is dropped: a panic of the parser quotes cells there
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -64,6 +75,7 @@ def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callab
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
+        named.unlink(missing_ok=True)
     return name
 
 
@@ -73,15 +85,12 @@ def _follow(child: "subprocess.Popen[bytes]", on_progress: Callable[[float], Non
     for line in _lines(child, deadline=time.monotonic() + TIME_LIMIT):
         said = json.loads(line) if line else {}
         if "refused" in said:
-            raise ValidationError(said["refused"])
+            raise FileError(said["refused"], **said["params"])
         if "sheet" in said:
             return str(said["sheet"])
         fraction = said.get("progress", fraction)
         on_progress(fraction)
-    raise ValidationError(
-        f"The workbook could not be read within the limits ({MEMORY_LIMIT >> 30} GiB of memory, {CPU_LIMIT} s). "
-        "Save only the participants' sheet as CSV and upload that."
-    )
+    raise FileError("workbook_limits", gigabytes=MEMORY_LIMIT >> 30, seconds=CPU_LIMIT)
 
 
 def _lines(child: "subprocess.Popen[bytes]", *, deadline: float) -> Iterator[bytes]:
@@ -109,17 +118,26 @@ def main(parent: str, workbook: str, out: str, sheet: str | None = None) -> None
     _limit_this_process(int(parent))
     path = Path(workbook)
     try:
-        check_archive(path, lambda fraction: _say(progress=0.3 * fraction))
+        if path.suffix != ".xls":
+            _check_archive(path)
         chosen = _choose(path, sheet)
         _write(chosen, Path(out))
-    except ValidationError as error:
-        _say(refused=str(error))
+    except FileError as error:
+        _say(refused=error.code, params=error.params)
     except PasswordError:
-        _say(refused="The workbook is protected by a password. Remove it and upload the workbook again.")
-    except CalamineError:
-        _say(refused="The workbook is damaged. Open it in your spreadsheet program, save it again and upload that.")
+        _say(refused="workbook_locked", params={})
+    except MemoryError:
+        sys.exit(1)  # which the parent takes for what it is
+    except BaseException:  # noqa: BLE001  the parser's errors have no common ancestor, and its panics are no Exception
+        _say(refused="workbook_damaged", params={})
     else:
         _say(sheet=chosen.name)
+
+
+def _check_archive(path: Path) -> None:
+    with Archive(path) as archive:
+        for done in archive.check_all():
+            _say(progress=0.3 * min(1.0, done / path.stat().st_size))
 
 
 def _limit_this_process(parent: int) -> None:
@@ -139,34 +157,31 @@ def _limit_this_process(parent: int) -> None:
 
 def _choose(path: Path, name: str | None) -> CalamineSheet:
     """Load the sheet called *name*, or the visible one whose header names the most fields, or the first visible one."""
-    sheets = sheets_of(path)
-    wanted = [sheet for sheet in sheets if (sheet.visible if name is None else sheet.name == name)]
-    if not wanted:
-        names = ", ".join(f'"{sheet.name}"' for sheet in sheets)
-        raise ValidationError(
-            "All sheets of the workbook are hidden; name one with the option `sheet`."
-            if name is None
-            else f'The workbook has no sheet "{name}"; it has {names}.'
-        )
-    for sheet in wanted:
-        check_extent(path, sheet)
     workbook = CalamineWorkbook.from_path(path)
-    return max((workbook.get_sheet_by_name(sheet.name) for sheet in wanted), key=_fields_named)
+    sheets = [
+        Sheet(sheet.name, sheet.visible == SheetVisibleEnum.Visible)
+        for sheet in workbook.sheets_metadata
+        if sheet.typ == SheetTypeEnum.WorkSheet
+    ]
+    return max((workbook.get_sheet_by_name(sheet.name) for sheet in wanted(sheets, name)), key=_fields_named)
 
 
 def _fields_named(sheet: CalamineSheet) -> int:
-    """Count the fields that the sheet's header names; 0 without a header."""
-    head = [(number, tuple(map(text_of, row))) for number, row in enumerate(islice(sheet.iter_rows(), _HEAD), start=1)]
-    header = find_header(head)
-    return 0 if header is None else sum(field is not None for field in recognise(head[header][1]))
+    head = islice(sheet.iter_rows(), HEAD_ROWS)
+    return fields_named([(number, tuple(map(text_of, row))) for number, row in enumerate(head, start=1)])
 
 
 def _write(sheet: CalamineSheet, out: Path) -> None:
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        for number, row in enumerate(sheet.iter_rows()):
-            writer.writerow(map(text_of, row))
-            if number % 10_000 == 0:
+        for number, row in enumerate(sheet.iter_rows(), start=1):
+            cells = [text_of(value) for value in row]
+            while cells and not cells[-1]:
+                cells.pop()
+            if len(cells) > SHEET_READ_COLUMNS:
+                raise FileError("sheet_too_wide", sheet=sheet.name, cell=cell_name(number, len(cells)))
+            writer.writerow(cells)
+            if number % 10_000 == 1:
                 _say(progress=0.5 + 0.5 * number / (sheet.total_height + 1))
 
 
@@ -182,11 +197,26 @@ def text_of(value: Value) -> str:
         case float() if value.is_integer() and abs(value) < _EXACT:
             return str(int(value))
         case dt.date() | dt.time():
-            return value.isoformat()
-        case str():
-            return " ".join(value[: CELL_LIMIT + 1].splitlines())
+            return _moment(value)
+        case dt.timedelta():
+            return _duration(value)
         case _:
-            return str(value)
+            return " ".join(str(value)[: CELL_LIMIT + 1].splitlines())
+
+
+def _moment(value: dt.date | dt.time) -> str:
+    if isinstance(value, dt.datetime | dt.time):
+        return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+    return value.isoformat()
+
+
+def _duration(value: dt.timedelta) -> str:
+    """Return a duration in hours, as a spreadsheet shows it."""
+    milliseconds = value // dt.timedelta(milliseconds=1)
+    sign, milliseconds = ("-", -milliseconds) if milliseconds < 0 else ("", milliseconds)
+    minutes, rest = divmod(milliseconds, 60_000)
+    seconds, fraction = divmod(rest, 1_000)
+    return f"{sign}{minutes // 60}:{minutes % 60:02}:{seconds:02}" + (f".{fraction:03}" if fraction else "")
 
 
 def _say(**what: object) -> None:

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from evq_ext import Column, sniff_delimiter
+from evq_server.files import sheets, workbook
+from evq_server.files.archive import Archive
 from evq_server.files.columns import lay_out
 from evq_server.files.decoding import ENCODINGS, encoding_called, read_text
 from evq_server.files.detecting import detect, utf16_codec
 from evq_server.files.markup import Markup, convert_markup, declared_charset, markup_kind
 from evq_server.files.refusals import FileError
-from evq_server.files.sheets import convert
 
-Kind = Literal["csv", "xlsx", "html", "xml"]
+Kind = Literal["csv", "html", "xml", "xlsx", "xlsb", "xls", "ods"]
 
 _HEAD = 1 << 18  # bytes in which header and delimiter are looked for
-_WORKBOOK = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the container of .xls, and of workbooks with a password
 _OTHER_KINDS = {
     b"%PDF": "pdf",
@@ -85,10 +86,13 @@ def prepare(
     with upload.open("rb") as file:
         head = file.read(_HEAD)
     kind = _kind_of(upload, head)
-    if kind == "xlsx":
+    if kind == "xlsx" or kind == "xlsb" or kind == "xls" or kind == "ods":  # noqa: PLR1714  mypy follows this
         if encoding is not None:
             raise FileError("encoding_of_workbook")
-        sheet = convert(upload, canonical, sheet=sheet, on_progress=on_progress)
+        if kind == "xlsx":
+            sheet = workbook.convert(upload, canonical, sheet=sheet, on_progress=on_progress)
+        else:
+            sheet = sheets.convert(upload, canonical, kind=kind, sheet=sheet, on_progress=on_progress)
         path, codec, encoding = canonical, "utf-8", "utf-8"
     else:
         if sheet is not None and kind != "xml":
@@ -136,10 +140,12 @@ def _kind_of(upload: Path, head: bytes) -> Kind:
     """Say what the upload is by its first bytes; raises FileError for everything that is not a list."""
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise FileError("empty")
-    if head.startswith(_WORKBOOK):
-        return "xlsx"
+    if head.startswith(_ZIP):
+        with Archive(upload) as archive:
+            return archive.kind()
     if head.startswith(_OLE):
-        raise FileError("workbook_locked" if _has_password(upload) else "old_workbook")
+        _check_ole(upload)
+        return "xls"
     other = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
     if other is not None:
         raise FileError("not_a_list", kind=other)
@@ -176,7 +182,10 @@ def _is_binary(head: bytes) -> bool:
     return len(head) - len(head.translate(None, _CONTROLS)) > _CONTROL_SHARE * len(head)
 
 
-def _has_password(upload: Path) -> bool:
-    """Tell a workbook with a password from an old one: its directory names the stream, in UTF-16."""
+def _check_ole(upload: Path) -> None:
+    """Refuse what is no old workbook: its directory names the streams, in UTF-16."""
     with upload.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find("EncryptedPackage".encode("utf-16-le")) >= 0
+        if content.find("EncryptedPackage".encode("utf-16-le")) >= 0:
+            raise FileError("workbook_locked")
+        if all(content.find(f"{name}\0".encode("utf-16-le")) < 0 for name in ("Workbook", "Book")):
+            raise FileError("not_a_list", kind="office")

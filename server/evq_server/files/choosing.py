@@ -1,0 +1,40 @@
+"""Which sheet of a workbook is the list."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evq_ext import find_header, recognise
+from evq_server.files.refusals import FileError
+
+HEAD_ROWS = 40
+"""Rows in which a header is looked for."""
+
+
+class Sheet(NamedTuple):
+    """One sheet of a workbook; *part* is the archive's entry that holds its cells, if that must be known."""
+
+    name: str
+    visible: bool
+    part: str = ""
+
+
+def wanted(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:
+    """Return the sheets that may be the list: the one called *name*, or without it all that are visible.
+
+    Raises FileError if there are none.
+    """
+    found = [sheet for sheet in sheets if (sheet.visible if name is None else sheet.name == name)]
+    if found:
+        return found
+    names = [sheet.name for sheet in sheets]
+    raise (
+        FileError("sheets_hidden", sheets=names)
+        if name is None
+        else FileError("sheet_unknown", sheet=name, sheets=names)
+    )
+
+
+def fields_named(rows: Sequence[tuple[int, tuple[str, ...]]]) -> int:
+    """Count the fields that the header among the first rows of a sheet names; 0 without a header."""
+    header = find_header(rows)
+    return 0 if header is None else sum(field is not None for field in recognise(rows[header][1]))
