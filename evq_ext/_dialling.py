@@ -29,6 +29,10 @@ NOT_KNOWN: Final = 2  # and where nothing more can be said of them
 STATES_MAX: Final = 0xFFFF
 MANY: Final = 20  # numbers that cost less to ask for than it does to make the states of their country
 LENGTH_MAX: Final = 250  # of a text that the library reads
+# The first bytes, in UTF-8, of the characters at which the library finds that a number begins; those of 4 bytes too.
+STARTS: Final = frozenset(
+    chr(code).encode()[0] for code in range(0x10000) if chr(code).isdecimal() or chr(code) in "+\uff0b"
+) | set(range(0xF0, 0x100))
 DIGITS_MIN: Final = 3
 DIGITS_MAX: Final = 24  # more than any number has, with prefix and country code
 

@@ -1,7 +1,7 @@
 """Find the rows whose e-mail an earlier row has, and leave them out."""
 
 from evq_ext._identity cimport AHEAD, Slot, Table, evq_prefetch, find_slot, hash_email, home_slot
-from evq_ext._outputs cimport Output, Outputs, Row, append_row, count_rows
+from evq_ext._outputs cimport Output, Outputs, Row, count_rows
 from libc.stdint cimport uint32_t
 from libc.string cimport memmove
 
@@ -42,35 +42,39 @@ cdef inline size_t find_twins(Table* table, Outputs* outputs, const Output* emai
 
 cdef inline void drop_twins(Outputs* outputs) noexcept nogil:
     """Take the rows that have a twin out of the rows and columns."""
-    cdef Row* rows = <Row*>outputs.rows.data
+    cdef const Row* rows = <Row*>outputs.rows.data
     cdef size_t count = count_rows(&outputs.rows)
-    cdef size_t index
-    for index in range(outputs.kept):
-        drop_values_of_twins(&outputs.columns[index], rows, count)
-    outputs.rows.length = 0
-    for index in range(count):
-        if rows[index].twin == 0:
-            append_row(&outputs.rows, &rows[index])
-
-
-cdef inline void drop_values_of_twins(Output* output, const Row* rows, size_t count) noexcept nogil:
-    """Move each run of values between two twins to where the last one ends."""
-    cdef uint32_t* offsets = <uint32_t*>output.offsets.data
     cdef size_t kept = 0
     cdef size_t first = 0
-    cdef size_t last
-    cdef uint32_t start, shift
+    cdef size_t last, index
     while first < count:
         last = first
         while last < count and rows[last].twin == 0:
             last += 1
-        start = offsets[first]
-        shift = start - offsets[kept]
-        memmove(output.text.data + offsets[kept], output.text.data + start, offsets[last] - start)
-        while first < last:
-            kept += 1
-            first += 1
-            offsets[kept] = offsets[first] - shift
+        if first > kept:
+            move_run(outputs, kept, first, last)
+        kept += last - first
         first = last + 1
-    output.text.length = offsets[kept]
-    output.offsets.length = (kept + 1) * sizeof(uint32_t)
+    outputs.rows.length = kept * sizeof(Row)
+    for index in range(outputs.kept):
+        outputs.columns[index].offsets.length = (kept + 1) * sizeof(uint32_t)
+        outputs.columns[index].text.length = (<uint32_t*>outputs.columns[index].offsets.data)[kept]
+
+
+cdef inline void move_run(Outputs* outputs, size_t kept, size_t first, size_t last) noexcept nogil:
+    """Move the rows from `first` up to `last` to behind those that are kept."""
+    cdef size_t index
+    memmove(outputs.rows.data + kept * sizeof(Row), outputs.rows.data + first * sizeof(Row), (last - first) * sizeof(Row))
+    for index in range(outputs.kept):
+        move_values(&outputs.columns[index], kept, first, last)
+
+
+cdef inline void move_values(Output* output, size_t kept, size_t first, size_t last) noexcept nogil:
+    cdef uint32_t* offsets = <uint32_t*>output.offsets.data
+    cdef uint32_t start = offsets[first]
+    cdef uint32_t shift = start - offsets[kept]
+    memmove(output.text.data + offsets[kept], output.text.data + start, offsets[last] - start)
+    while first < last:
+        kept += 1
+        first += 1
+        offsets[kept] = offsets[first] - shift

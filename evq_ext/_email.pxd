@@ -6,7 +6,7 @@ domain, may be IDNA: the library must be asked.
 
 from evq_ext._verdict cimport EMAIL_MISSPELT, REFUSED, TAKEN, UNSURE, Verdict
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef enum:
     SPECIAL = 8             # special-use top-level domains, at most
@@ -46,7 +46,7 @@ cdef inline Verdict judge_email(
     if at == length:
         return REFUSED  # there is no "@"
     if text[at] != c"@":
-        return UNSURE if text[at] >= 0x80 else REFUSED
+        return UNSURE if text[at] >= 0x80 and memchr(text + at, c"@", length - at) != NULL else REFUSED
     if at == 0 or text[at - 1] == c".":
         return REFUSED
     at += 1

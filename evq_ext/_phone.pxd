@@ -1,9 +1,10 @@
 """Judge phone numbers, and write them in E.164 form; `_dialling` is the specification, and makes the states.
 
-Digits lead from state to state. Separators lead nowhere, and of anything else this is unsure.
+Digits lead from state to state. Separators lead nowhere. Of anything else this is unsure, but
+where no number can begin there is none.
 """
 
-from evq_ext._verdict cimport PHONE_ZERO_RESTORED, TAKEN, UNSURE, Verdict
+from evq_ext._verdict cimport PHONE_ZERO_RESTORED, REFUSED, TAKEN, UNSURE, Verdict
 from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy
 
@@ -25,6 +26,7 @@ cdef struct Plan:
     size_t code_length
     size_t longest          # text that the library reads
     uint8_t separators[256]
+    uint8_t starts[256]     # bytes with which a digit of any script, or a plus sign, begins
 
 
 cdef inline Verdict judge_phone(
@@ -49,7 +51,7 @@ cdef inline Verdict judge_phone(
             state = plan.states + ABROAD
             plus = True
         elif not plan.separators[text[at]]:
-            return UNSURE
+            return UNSURE if has_start(plan, text, length[0]) else REFUSED
     if state.verdict != TAKEN:
         return <Verdict>state.verdict
     if state.bare_zero and count == length[0] and digits[0] != c"0":
@@ -66,3 +68,12 @@ cdef inline Verdict judge_phone(
     memcpy(text + written, digits + state.kept + state.skipped, count)
     length[0] = written + count
     return TAKEN
+
+
+cdef inline bint has_start(const Plan* plan, const uint8_t* text, size_t length) noexcept nogil:
+    """Tell whether the library may find a number in the text: it begins at a digit or a plus sign."""
+    cdef size_t at
+    for at in range(length):
+        if plan.starts[text[at]]:
+            return True
+    return False

@@ -113,8 +113,9 @@ cdef inline Found find_cells(Reader* reader) noexcept nogil:
     cdef const uint8_t* text = reader.text
     cdef size_t record = reader.row.start
     cdef size_t at = record
-    cdef size_t column = 0
     cdef size_t start, end
+    cdef Cell* cell = reader.cells
+    cdef Cell* surplus = cell + reader.width
     cdef Found found
     reader.plain = True
     walk_to(&reader.walk, at)
@@ -135,19 +136,19 @@ cdef inline Found find_cells(Reader* reader) noexcept nogil:
             return UNREADABLE
         if at == reader.length and not reader.last:
             return INCOMPLETE
-        reader.cells[column].text = text + start
-        reader.cells[column].length = end - start
-        if column < reader.width:
-            column += 1
+        cell.text = text + start
+        cell.length = end - start
+        if cell < surplus:
+            cell += 1
         elif start < end:
             reader.plain = False
         if at == reader.length or text[at] != reader.walk.delimiter:
             break
         at += 1
     reader.row.end = <uint32_t>at
-    while column < reader.width:
-        reader.cells[column].length = 0
-        column += 1
+    while cell < surplus:
+        cell.length = 0
+        cell += 1
     return COMPLETE
 
 

@@ -184,6 +184,8 @@ cdef class RowParser:
         self.plan.longest = _dialling.LENGTH_MAX
         for separator in _tables.PHONE_SEPARATORS:
             self.plan.separators[<size_t>ord(separator)] = True
+        for start in _dialling.STARTS:
+            self.plan.starts[<size_t>start] = True
         self.reader.known.plan = &self.plan
         return 0
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evq_ext import Column, _records, authority
+from evq_ext import Column, _records, _rules, _tables, authority
 from evq_ext._reference import RowParser as ReferenceParser
 
 if TYPE_CHECKING:
     from evq_ext import RowParser
-    from tests.ext.conftest import ReadWith
+    from tests.ext.conftest import Parser, ReadWith
 
 FAST = settings(max_examples=300, deadline=None)
 
@@ -186,3 +186,83 @@ def test_a_second_thread_in_the_same_compiled_parser_is_refused_not_obeyed(compi
     for thread in threads:
         thread.join()
     assert parser.records == (2 - len(refused)) * 200_000
+
+
+WORDS = ["없음", "미정", "全角", "tel: 없음", "x", "-"]
+PERHAPS = [
+    "골뱅이 없음",
+    "없음@",
+    "a@한국",
+    "a@한국.kr",
+    "\uff11\uff12",
+    "\uff0b\uff18\uff12\uff11\uff10\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19",
+    "전화 \u0660\u0661\u0660",
+    "+없음",
+    "없음 010-2345-6789",
+    "없음\uff0b",
+]
+
+
+@pytest.mark.parametrize("value", WORDS + PERHAPS)
+def test_compiled_and_reference_agree_on_words_in_the_place_of_an_address_or_a_number(
+    compiled: type[RowParser], read_with: ReadWith, value: str
+) -> None:
+    data = f"a,{value},\nb,b@x.kr,{value}\n".encode()
+    assert read_with(compiled, data, COLUMNS) == read_with(ReferenceParser, data, COLUMNS)
+
+
+@pytest.mark.parametrize("value", WORDS)
+def test_words_in_the_place_of_an_address_or_a_number_are_refused_without_a_question(
+    compiled: type[RowParser], monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    def judge(*_: object) -> None:
+        raise AssertionError("the rules are asked")
+
+    monkeypatch.setattr(_rules.Rules, "judge", judge)
+    assert len(compiled(COLUMNS).feed(f"a,{value},\nb,b@x.kr,{value}\n".encode()).rejects) == 2
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_parser_in_which_a_call_was_broken_off_reads_no_further(
+    impl: Parser, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def judge(*_: object) -> None:
+        raise error
+
+    parser = impl(COLUMNS)
+    with monkeypatch.context() as patch:
+        patch.setattr(_rules.Rules, "judge", judge)
+        with pytest.raises(error):
+            parser.feed("😀,a@x.kr\nb,b@x.kr\n".encode())
+    with pytest.raises(RuntimeError, match="broken off"):
+        parser.feed(b"c,c@x.kr\n")
+    with pytest.raises(RuntimeError, match="broken off"):
+        parser.finish()
+
+
+def test_a_file_whose_rows_could_not_be_numbered_is_refused(impl: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tables, "FILE_MAX_BYTES", 10)
+    parser = impl(COLUMNS)
+    parser.feed(b"a,a@x.kr\n")
+    with pytest.raises(ValueError, match="11 bytes are too many for one file; at most 10"):
+        parser.feed(b"b,")
+    assert parser.finish().count == 0  # what was refused is not half read
+
+
+def test_rejects_are_judged_wherever_they_are_looked_at(impl: Parser) -> None:
+    rejects = impl(COLUMNS).feed("".join(f"a,bad{row},\n" for row in range(5)).encode()).rejects
+    assert [reject.row for reject in rejects] == [1, 2, 3, 4, 5]
+    assert rejects[-1].cells == ("a", "bad4", "")
+    assert [reject.cells[1] for reject in rejects[1:4:2]] == ["bad1", "bad3"]
+    with pytest.raises(IndexError):
+        rejects[5]
+
+
+@pytest.mark.parametrize("duplicates", ["skip", "error", "update"])
+def test_any_rows_may_be_duplicates(compiled: type[RowParser], read_with: ReadWith, duplicates: str) -> None:
+    for pattern in range(1 << 8):
+        emails = ("a@x.kr" if pattern >> row & 1 else f"{row}@x.kr" for row in range(8))
+        data = "".join(f"name {row},{email},,note\n" for row, email in enumerate(emails)).encode()
+        assert read_with(compiled, data, COLUMNS, duplicates=duplicates) == read_with(
+            ReferenceParser, data, COLUMNS, duplicates=duplicates
+        )
