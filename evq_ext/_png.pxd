@@ -9,7 +9,6 @@ cdef enum:
     CHUNK_TAIL = 4          # and behind them: their CRC
     HEADER_AT = 8           # behind the signature
     HEADER = 13             # bytes
-    DATA_AT = HEADER_AT + CHUNK_HEAD + HEADER + CHUNK_TAIL
     REPEAT_MIN = 3          # bytes of a repetition
     REPEAT_MAX = 258
     ADLER = 65521           # the modulus of an Adler-32

@@ -50,7 +50,7 @@ def check_level(level: str) -> None:
 
 def check_mask(mask: int | None) -> None:
     """Raise QrError unless there is such a mask; None is none in particular."""
-    if mask is not None and mask not in MASKS:
+    if mask is not None and not _is_one_of(MASKS, mask):
         raise QrError(f"There is no mask {mask!r}; choose one from 0 to 7, or leave it out.")
 
 
@@ -67,11 +67,16 @@ def check_length(data: bytes, level: str) -> None:
 
 def check_border(border: int) -> None:
     """Raise QrError unless a picture can have such a quiet zone."""
-    if border not in range(BORDER_MAX + 1):
+    if not _is_one_of(range(BORDER_MAX + 1), border):
         raise QrError(f"A border of {border!r} modules cannot be drawn; give 0 to {BORDER_MAX} (readers ask for 4).")
 
 
 def check_scale(scale: int) -> None:
     """Raise QrError unless a picture can have such modules."""
-    if scale not in range(1, SCALE_MAX + 1):
+    if not _is_one_of(range(1, SCALE_MAX + 1), scale):
         raise QrError(f"Modules of {scale!r} pixels cannot be drawn; give 1 to {SCALE_MAX}.")
+
+
+def _is_one_of(numbers: range, value: object) -> bool:
+    """Tell whether *value* is a whole number of a range; 8.0 is none, though it equals one."""
+    return isinstance(value, int) and value in numbers

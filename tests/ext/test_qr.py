@@ -104,7 +104,7 @@ def test_a_token_takes_version_2_and_its_url_version_3(qr: ModuleType) -> None:
 
 def test_the_mask_is_the_one_that_qrcodegen_chooses(qr: ModuleType) -> None:
     chance = random.Random(1)
-    texts = [crockford(chance) for _ in range(100)] + [text_of(mode, 150, chance) for mode in LETTERS_OF]
+    texts = [crockford(chance) for _ in range(40)] + [text_of(mode, 150, chance) for mode in LETTERS_OF]
     for number, text in enumerate(texts):
         level: Level = "MLQH"[number % 4]  # type: ignore[assignment]
         assert qr.qr_matrix(text, level=level) == drawn_by_qrcodegen(text, level)
@@ -162,11 +162,12 @@ def test_the_png_of_a_token_is_small(qr: ModuleType) -> None:
     assert len(qr.qr_png(TOKEN)) < 400  # a general compressor makes 450 or more of it
 
 
-def test_pictures_drawn_in_many_threads_are_those_drawn_in_one(qr: ModuleType) -> None:
+def test_pictures_drawn_in_many_threads_are_those_drawn_in_one() -> None:
     chance = random.Random(3)
-    texts = [crockford(chance) for _ in range(64 if qr is _qr_reference else 2_000)]
+    texts = [crockford(chance) for _ in range(2_000)]
+    draw = compiled_qr().qr_png
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(qr.qr_png, texts)) == [qr.qr_png(text) for text in texts]
+        assert list(threads.map(draw, texts)) == list(map(draw, texts))
 
 
 # --- Refusals ---------------------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("qr_png", {"text": "A", "scale": 0}, "Modules of 0 pixels .* give 1 to 64"),
     ("qr_png", {"text": "A", "scale": 65}, "Modules of 65 pixels"),
     ("qr_png", {"text": "A", "scale": 1 << 80}, "Modules of 1208925819614629174706176 pixels"),
-    ("qr_png", {"text": "A", "scale": 2.5}, "Modules of 2.5 pixels"),
+    ("qr_png", {"text": "A", "scale": 8.0}, "Modules of 8.0 pixels"),
     ("qr_png", {"text": "A", "scale": "8"}, "Modules of '8' pixels"),
     ("qr_png", {"text": "A", "border": -1}, "border of -1 modules .* give 0 to 64"),
     ("qr_svg", {"text": "A", "border": 65}, "border of 65 modules"),
