@@ -18,7 +18,7 @@ import phonenumbers
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE as REGIONS
 from phonenumbers import NumberFormat, PhoneMetadata
 
-from evq_ext._digits import DIGITS, NOWHERE, Patterns, States
+from evq_ext._digits import DIGITS, NOWHERE, PatternError, Patterns, States
 from evq_ext._tables import PHONE_SEPARATORS
 
 TAKEN, REFUSED, UNSURE = range(3)  # as in `_verdict.pxd`
@@ -158,15 +158,16 @@ class _Way:
         self._metadata = country.home if region is None else country.metadata[region]
         self._prefix, self._code, self._idd = (country.mark(what) for what in ("prefix", "code", "abroad"))
         prefix = self._metadata.national_prefix_for_parsing
+        self._dialled = self._patterns.whole(country.code, self._code)
+        if self._metadata.international_prefix:
+            self._dialled |= self._patterns.whole(self._metadata.international_prefix, self._idd)
         self._prefixed = country.numbers | (self._patterns.whole(prefix, self._prefix) if prefix else NOWHERE)
 
     def start(self) -> _Standing | None:
         """Return the standing before the first digit; None if the library may do what is not followed here."""
         whole = self._prefixed
         if not self._abroad:
-            whole |= self._country.formats | self._patterns.whole(self._country.code, self._code)
-            if self._metadata.international_prefix:
-                whole |= self._patterns.whole(self._metadata.international_prefix, self._idd)
+            whole |= self._country.formats | self._dialled
         return _Standing(0, whole) if self._prefix not in whole else None
 
     def step(self, standing: _Standing, digit: int) -> _Standing | None:
@@ -230,7 +231,7 @@ class Plan:
         unsure = _Node(Outcome(UNSURE), (NOT_KNOWN,) * 10)
         self._nodes = [unsure, unsure, unsure]
         with _BUILDING:
-            self._nodes[NATIONAL] = self._nodes[self._add(_Way(_country(self.code), region))]
+            self._nodes[NATIONAL] = self._nodes[self._add(self.code, region)]
             self._learn(self.code)
 
     def meet(self, code: int) -> None:
@@ -241,7 +242,7 @@ class Plan:
                 self._learn(code)
 
     def _learn(self, code: int) -> None:
-        start = self._add(_Way(_country(code), None))
+        start = self._add(code, None)
         *first, last = map(int, str(code))
         at = ABROAD
         for digit in first:
@@ -256,8 +257,12 @@ class Plan:
         after = self._nodes[at].after
         self._nodes[at] = self._nodes[at]._replace(after=(*after[:digit], to, *after[digit + 1 :]))
 
-    def _add(self, way: _Way) -> int:
-        """Add the states of a way to dial, each once; return the first."""
+    def _add(self, code: int, region: str | None) -> int:
+        """Add the states of a country's numbers, each once, and return the first; be unsure where they cannot be read."""
+        try:
+            way = _Way(_country(code), region)
+        except PatternError:
+            return NOT_KNOWN
         nodes = self._nodes
         refused = len(nodes)
         nodes.append(_Node(Outcome(REFUSED), (refused,) * 10))

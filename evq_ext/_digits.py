@@ -13,6 +13,10 @@ _SYMBOL: Final = re.compile(r"\[[0-9-]+\]|\\d|[0-9]|\(\?:|\(|\)|\||\?|\{[0-9]+(?
 _ANY: Final = frozenset(DIGITS)
 
 
+class PatternError(ValueError):
+    """A pattern is written otherwise than any that is known."""
+
+
 States = frozenset[int]
 """Where the patterns stand: what is 0 or more waits for a digit, what is less is a mark that has been found."""
 NOWHERE: Final[States] = frozenset()
@@ -51,12 +55,15 @@ class Patterns:
     def whole(self, pattern: str, mark: int) -> States:
         """Return where to begin to find `mark` after digits that the pattern matches as a whole.
 
-        Raises ValueError for a pattern that is written otherwise than any that is known.
+        Raises PatternError.
         """
         return self._build(_parse(pattern), frozenset([mark]))
 
     def beginning(self, pattern: str, mark: int) -> States:
-        """Return where to begin to find `mark` after any digits that begin with a match of the pattern."""
+        """Return where to begin to find `mark` after any digits that begin with a match of the pattern.
+
+        Raises PatternError.
+        """
         place = len(self._after)
         ever = frozenset([place, mark])
         self._members.append(_ANY)
@@ -104,7 +111,7 @@ class Patterns:
 def _parse(pattern: str) -> _Tree:
     symbols = _SYMBOL.findall(pattern)
     if "".join(symbols) != pattern:
-        raise ValueError(f"{pattern!r} is not a pattern of digits.")
+        raise PatternError(f"{pattern!r} is not a pattern of digits.")
     symbols.reverse()
     return _parse_choice(symbols)
 

@@ -1,7 +1,7 @@
 """Where the answer is certain without asking, the libraries give the same one."""
 
 import re
-from typing import Final
+from typing import Final, NoReturn
 
 import email_validator
 import phonenumbers
@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evq_ext import _dialling, _tables, authority
+from evq_ext._digits import PatternError
 
 LOCALS: Final = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,12}", fullmatch=True)
 LABELS: Final = st.from_regex(r"[A-Za-z0-9-]{1,8}", fullmatch=True) | st.integers(60, 65).map(lambda n: "x" * n)
@@ -103,6 +104,16 @@ def test_a_country_of_which_many_numbers_were_met_is_known() -> None:
     assert plan.read(number) == "+441214960000"
     assert plan.read("+442079460000") == "+442079460000"
     assert plan.read("+4512345678") is None
+
+
+def test_where_the_metadata_cannot_be_read_the_library_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(code: int) -> NoReturn:
+        raise PatternError
+
+    monkeypatch.setattr(_dialling, "_country", refuse)
+    plan = _dialling.Plan("KR")
+    assert plan.read("010-1234-5678") is plan.read("+82 10-1234-5678") is plan.read("12") is None
+    assert len(plan.packed) == 24 * 3 + 24  # the first states, and the one behind "+8"
 
 
 def test_there_is_an_end_to_the_countries_that_are_known() -> None:

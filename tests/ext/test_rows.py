@@ -207,6 +207,15 @@ def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> 
     )
 
 
+@pytest.mark.parametrize(
+    "raw",
+    ["NA", "N/A", "null", "None", "NaN", "nan", "TRUE", "-", "0", "007", "1.0", "1E5", "2026-03-01", "#N/A", "1,5"],
+)
+def test_a_name_is_a_name_whatever_else_it_could_be(read: Read, raw: str) -> None:
+    reading = read(f'"{raw}",a@x.kr,,,"{raw}"', ALL_KINDS)
+    assert (reading.columns["name"], reading.columns["note"]) == ([raw], [raw])
+
+
 @pytest.mark.parametrize("raw", ["1.01E+10", "1.01235E+10", "8.21012E+11", "1,01235e+10", "1E+10"])
 def test_a_number_that_a_spreadsheet_shortened_is_told_from_others(read: Read, raw: str) -> None:
     assert read(f'a,a@x.kr,"{raw}"', ALL_KINDS).rejects[0].errors == (Finding("phone", 2, raw, "phone_scientific", {}),)
