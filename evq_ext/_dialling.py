@@ -258,7 +258,7 @@ class Plan:
         self._nodes[at] = self._nodes[at]._replace(after=(*after[:digit], to, *after[digit + 1 :]))
 
     def _add(self, code: int, region: str | None) -> int:
-        """Add the states of a country's numbers, each once, and return the first; be unsure where they cannot be read."""
+        """Add the states of a country's numbers, each once, and return the first; be unsure if it cannot."""
         try:
             way = _Way(_country(code), region)
         except PatternError:

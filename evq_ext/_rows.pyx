@@ -340,15 +340,15 @@ cdef class RowParser:
 
     cdef object pack_records(self, const Vector* rows, bint warned):
         """Return the records of the rows, or of those with a warning, for `_later`."""
-        cdef const Row* row = <Row*>rows.data
-        cdef const Row* end = row + count_rows(rows)
+        cdef const Row* row
+        cdef size_t index
         cdef Vector chosen = Vector(NULL, 0, 0)
         cdef Vector contents = Vector(NULL, 0, 0)
         try:
-            while row < end:
+            for index in range(count_rows(rows)):
+                row = <Row*>rows.data + index
                 if row.warnings or not warned:
                     self.copy_record(row, &chosen, &contents)
-                row += 1
             return _later.Records(pack(&chosen), pack(&contents))
         finally:
             free(chosen.data)
@@ -369,16 +369,14 @@ cdef class RowParser:
         return 0
 
     cdef dict count_warnings(self):
-        cdef const Row* row = <Row*>self.reader.outputs.rows.data
-        cdef const Row* end = row + count_rows(&self.reader.outputs.rows)
+        cdef const Row* rows = <Row*>self.reader.outputs.rows.data
         cdef size_t[8] counts
-        cdef size_t bit
+        cdef size_t index, bit
         memset(counts, 0, sizeof(counts))
-        while row < end:
-            if row.warnings:
+        for index in range(count_rows(&self.reader.outputs.rows)):
+            if rows[index].warnings:
                 for bit in range(8):
-                    counts[bit] += row.warnings >> bit & 1
-            row += 1
+                    counts[bit] += rows[index].warnings >> bit & 1
         return {code: counts[<size_t>bit] for bit, code in enumerate(_tables.WARNINGS) if counts[<size_t>bit]}
 
     cdef bytes pack_numbers(self):
