@@ -116,6 +116,7 @@ cdef inline Found find_cells(Reader* reader) noexcept nogil:
     cdef size_t start, end
     cdef Cell* cell = reader.cells
     cdef Cell* surplus = cell + reader.width
+    cdef uint32_t lines
     cdef Found found
     reader.plain = True
     walk_to(&reader.walk, at)
@@ -123,12 +124,15 @@ cdef inline Found find_cells(Reader* reader) noexcept nogil:
         start = at
         if text[at] == c'"':
             start += 1
+            lines = reader.lines
             next_mark(&reader.walk)  # the opening quote
             found = find_close(reader, start, &end)
             if found != COMPLETE:
                 return found
             at = find_cell_end(reader)
             if at != end + 1:
+                if reader.lines > lines and not is_blank(text + end + 1, at - end - 1):
+                    return UNREADABLE
                 reader.plain = False
         else:
             at = end = find_cell_end(reader)
@@ -158,6 +162,14 @@ cdef inline size_t find_cell_end(Reader* reader) noexcept nogil:
     while reader.text[at] == c'"':
         at = next_mark(&reader.walk)
     return at
+
+
+cdef inline bint is_blank(const uint8_t* text, size_t length) noexcept nogil:
+    cdef size_t at
+    for at in range(length):
+        if text[at] != c" " and text[at] != c"\t":
+            return False
+    return True
 
 
 cdef inline Found find_close(Reader* reader, size_t start, size_t* close) noexcept nogil:

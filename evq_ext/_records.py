@@ -2,8 +2,11 @@
 
 Records end at LF, CRLF or CR. A cell that begins with a quote runs to the closing quote and may hold delimiters, line
 ends and doubled quotes; what stands between the closing quote and the next delimiter is appended as it is. A quote
-anywhere else is text. A record that outgrows the bounds of `_tables` is given up: its first line is read again with
-quotes as text, and reported; the next line begins a new record.
+anywhere else is text.
+
+A quote that is never closed would take the lines behind it along. So a record is given up if it outgrows the bounds of
+`_tables`, or if more than blanks stand behind the quote that closes a cell of several lines: that one opens another
+cell. The first line of such a record is read again with quotes as text, and reported; the next line begins a new one.
 """
 
 import re
@@ -42,7 +45,7 @@ class _IncompleteError(Exception):
 
 
 class _UnreadableError(Exception):
-    """The record at hand outgrows a bound, if its quotes are quotes."""
+    """The record at hand outgrows a bound, or makes no sense, if its quotes are quotes."""
 
 
 class RecordReader:
@@ -56,15 +59,15 @@ class RecordReader:
         self._at_start = True
         self._in_tail = False  # a record has been returned, but its line end not been passed
 
-    def feed(self, data: bytes, *, last: bool) -> list[Record]:
-        """Return the records that are complete now; with `last`, all there are."""
+    def feed(self, data: bytes, *, last: bool, limit: int = sys.maxsize) -> list[Record]:
+        """Return the records that are complete now, `limit` at most; with `last`, all there are."""
         buffer = self._rest + data
         at = 0
         if self._at_start and (last or not BOM.startswith(buffer) or buffer == BOM):
             self._at_start = False
             at = len(BOM) if buffer.startswith(BOM) else 0
         records: list[Record] = []
-        while at < len(buffer) and not self._at_start:
+        while at < len(buffer) and not self._at_start and len(records) < limit:
             if self._in_tail:
                 at = self._pass_line_end(buffer, at, last=last)
                 if self._in_tail:
@@ -102,7 +105,7 @@ def read_records(data: bytes, *, delimiter: bytes = b",", limit: int = 1000) -> 
 
     Bytes that are not UTF-8 are replaced. The last record is cut short where the head is.
     """
-    records = RecordReader(delimiter).feed(data, last=True)[:limit]
+    records = RecordReader(delimiter).feed(data, last=True, limit=limit)
     return [(record.line, tuple(cell.decode(errors="replace") for cell in record.cells)) for record in records]
 
 
@@ -141,13 +144,16 @@ def _read_quoted(buffer: bytes, start: int, delimiter: bytes, *, last: bool) -> 
     cells: list[bytes] = []
     at, lines = start, 0
     while True:
-        quoted = b""
+        quoted, within = b"", 0
         if buffer.startswith(b'"', at):
             close = _find_close(buffer, at + 1, lines, last=last)
             quoted = buffer[at + 1 : close]
-            lines += _count_line_ends(quoted)
+            within = _count_line_ends(quoted)
+            lines += within
             at = close + 1
         end = _match_end(plain, buffer, at)
+        if within and buffer[at:end].strip(b" \t"):
+            raise _UnreadableError
         cells.append(quoted.replace(b'""', b'"') + buffer[at:end])
         if end - start > RECORD_MAX_BYTES:
             raise _UnreadableError

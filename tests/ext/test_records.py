@@ -81,6 +81,18 @@ def test_an_open_quote_costs_its_line_only(read: Read) -> None:
     assert reading.rows == [1, 3, 4]
 
 
+@pytest.mark.parametrize("later", ['"c","c@x.kr"', 'c,"c@x.kr"', '"c ""x""","c@x.kr"'])
+def test_an_open_quote_that_the_next_quote_closes_costs_its_line_only(read: Read, later: str) -> None:
+    reading = read(f'"a,a@x.kr\nb,b@x.kr\n{later}\nd,d@x.kr')
+    assert reading.codes == [(1, ["unclosed_quote"])]
+    assert reading.rows == [2, 3, 4]
+
+
+def test_blanks_may_stand_behind_a_cell_of_several_lines(read: Read) -> None:
+    reading = read('"a\nb" \t,a@x.kr\n"c"d,c@x.kr')
+    assert (reading.columns["name"], reading.rows) == (["a b", "cd"], [1, 3])
+
+
 def test_a_quote_open_for_a_thousand_lines_is_given_up(read: Read) -> None:
     rest = "".join(f"b{i},b{i}@x.kr\n" for i in range(RECORD_MAX_LINES))
     reading = read(f'"a,a@x.kr\n{rest}c,"c@x.kr"\n')

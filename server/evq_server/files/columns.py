@@ -44,7 +44,7 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     ]
     if not any(any(map(_clean, cells)) for _, cells in records):
         raise FileError("empty")
-    index = _header_index(records, mapping)
+    index = _header_index([(line, cells[: MAX_COLUMNS + 1]) for line, cells in records], mapping)
     names = records[index][1]
     if len(names) > MAX_COLUMNS:
         names = _without_blank_end(names)
