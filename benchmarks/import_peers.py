@@ -18,18 +18,24 @@ _PHONE: Final = r"^(?:\+82|0)?(10\d{8}|2\d{7,8}|[3-6]\d{8,9})$"
 _E164: Final = r"^\+\d{10,12}$"
 
 
-def polars_columns(path: Path) -> int:
-    return len(_polars_table(path))
+def polars_columns(path: Path, encoding: str = "utf8") -> int:
+    return len(_polars_table(path, encoding))
 
 
 def polars_tuples(path: Path) -> int:
-    return len(_polars_table(path).rows())
+    return len(_polars_table(path, "utf8").rows())
 
 
-def _polars_table(path: Path) -> pl.DataFrame:
-    """Read, clean, check and de-duplicate with polars' streaming engine, on all cores."""
+def _polars_table(path: Path, encoding: str) -> pl.DataFrame:
+    """Read, clean, check and de-duplicate with polars' streaming engine, on all cores.
+
+    What is not UTF-8 polars cannot stream: that is read into memory first.
+    """
     email, phone = pl.col("email"), pl.col("phone")
-    rows = pl.scan_csv(path, infer_schema=False, empty_string_is_null=False)
+    if encoding == "utf8":
+        rows = pl.scan_csv(path, infer_schema=False, empty_string_is_null=False)
+    else:
+        rows = pl.read_csv(path, infer_schema=False, empty_string_is_null=False, encoding=encoding).lazy()
     return (
         rows.with_columns(pl.all().str.strip_chars())
         .with_columns(
