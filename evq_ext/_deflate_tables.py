@@ -1,8 +1,9 @@
 """One Huffman code for all pictures of QR codes (RFC 1951); the compiled core fills its C tables from here at import.
 
 A picture is lines of mostly 0x00 (the filter type, and dark pixels) and 0xFF (light ones), and such lines again. With a
-code that is made for that, and never changes, nothing has to be counted, and a picture is smaller than what a general
-compressor makes of it. Every byte and every distance has a code, so that modules of any size can be written.
+code that is made for that, and never changes, nothing has to be searched or counted, and at 8 pixels a module a picture
+is about as small as zlib makes it. Every byte and every distance has a code, so that modules of any size can be
+written; where they are not whole bytes, a picture is larger by a half.
 """
 
 from collections.abc import Iterable, Iterator

@@ -7,13 +7,13 @@ from evq_ext import _deflate_tables, _qr_rules, _qr_tables
 from evq_ext._svg import draw_svg
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from evq_ext._png cimport Bits, Deflate, Picture, Range, most_bytes, plan_picture, write_png
+from cpython.long cimport PyLong_AsLongAndOverflow
+from evq_ext._png cimport Bits, Deflate, Picture, most_bytes, plan_picture, write_png
 from evq_ext._qr_bits cimport (
-    ALPHANUMERIC, BYTES, NUMERIC, Codewords, Field, count_bits, fill_generator, fill_up, interleave, mode_of, place_bits,
-    put, put_text,
+    BYTES, Codewords, Field, count_bits, fill_generator, fill_up, interleave, mode_of, place_bits, put, put_text,
 )
 from evq_ext._qr_frame cimport CODEWORDS_MAX, Frame, draw_frame
-from evq_ext._qr_grid cimport Grid, Modules, copy_modules, invert_modules, module_at
+from evq_ext._qr_grid cimport Modules, copy_modules, invert_modules, module_at
 from evq_ext._qr_mask cimport Points, choose_mask
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
@@ -37,6 +37,8 @@ cdef struct Tables:
 cdef Tables TABLES
 cdef size_t CAPACITIES[LEVELS][VERSIONS]        # codewords
 cdef Frame* FRAMES[LEVELS][VERSIONS]            # those that were needed
+cdef int SCALE_MAX = _qr_rules.SCALE_MAX
+cdef int BORDER_MAX = _qr_rules.BORDER_MAX
 cdef dict LEVEL_NUMBERS = {level: number for number, level in enumerate(_qr_tables.LEVELS)}
 
 
@@ -114,7 +116,6 @@ cdef const Frame* find_frame(bytes data, int mode, level) except NULL:
     raise AssertionError("the rules take a text that the tables do not hold")
 
 
-
 cdef Frame* new_frame(int version, int level) except NULL:
     cdef int number
     cdef Modules taken
@@ -158,6 +159,18 @@ cdef void draw_modules(const Frame* frame, int mode, const uint8_t* text, size_t
     if mask < 0:
         mask = choose_mask(&TABLES.points, frame, &plain, drawn)
     invert_modules(drawn, &plain, &frame.masks[mask], frame.side)
+
+
+cdef inline int take_number(value, int least, int most, check) except -1:
+    """Return a number between bounds; leave any other value to the rule, which words the refusal."""
+    cdef int overflow = 0
+    cdef long number
+    if type(value) is int:
+        number = PyLong_AsLongAndOverflow(value, &overflow)
+        if least <= number <= most and not overflow:
+            return number
+    check(value)
+    return value
 
 
 def qr_matrix(str text not None, *, level="M", mask=None):
@@ -210,10 +223,10 @@ def qr_png(str text not None, *, scale=8, border=4, level="M"):
     cdef Modules drawn
     cdef Picture picture
     cdef uint8_t* out
-    _qr_rules.check_scale(scale)
-    _qr_rules.check_border(border)
+    cdef int pixels = take_number(scale, 1, SCALE_MAX, _qr_rules.check_scale)
+    cdef int quiet = take_number(border, 0, BORDER_MAX, _qr_rules.check_border)
     frame = find_frame(data, mode, level)
-    picture = plan_picture(&drawn.upright, frame.side, scale, border)
+    picture = plan_picture(&drawn.upright, frame.side, pixels, quiet)
     out = <uint8_t*>malloc(most_bytes(&picture) + picture.line)
     if out == NULL:
         raise MemoryError

@@ -159,7 +159,7 @@ def test_a_png_shows_each_module_at_its_size_inside_the_quiet_zone(qr: ModuleTyp
 
 
 def test_the_png_of_a_token_is_small(qr: ModuleType) -> None:
-    assert len(qr.qr_png(TOKEN)) < 400  # a general compressor makes 450 or more of it
+    assert len(qr.qr_png(TOKEN)) < 400
 
 
 def test_pictures_drawn_in_many_threads_are_those_drawn_in_one() -> None:
@@ -186,6 +186,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("qr_png", {"text": "A", "scale": 65}, "Modules of 65 pixels"),
     ("qr_png", {"text": "A", "scale": 1 << 80}, "Modules of 1208925819614629174706176 pixels"),
     ("qr_png", {"text": "A", "scale": 8.0}, "Modules of 8.0 pixels"),
+    ("qr_png", {"text": "A", "border": -(1 << 80)}, "border of -1208925819614629174706176"),
     ("qr_png", {"text": "A", "scale": "8"}, "Modules of '8' pixels"),
     ("qr_png", {"text": "A", "border": -1}, "border of -1 modules .* give 0 to 64"),
     ("qr_svg", {"text": "A", "border": 65}, "border of 65 modules"),
