@@ -54,11 +54,8 @@ def _codes_of(widths: dict[int, int]) -> dict[int, Bits]:
 
 def join(parts: Iterable[Bits]) -> Bits:
     """Return all parts as one."""
-    value = place = 0
-    for part, width in parts:
-        value |= part << place
-        place += width
-    return Bits(value, place)
+    digits = "".join(f"{value:0{width}b}" for value, width in reversed([*parts]) if width)
+    return Bits(int(digits, 2), len(digits))
 
 
 def _head() -> Iterator[Bits]:
