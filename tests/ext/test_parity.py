@@ -161,6 +161,37 @@ def test_with_other_library_versions_both_hand_everything_over(
     assert asked == ["a@x.kr", "010-1234-5678"] * 2
 
 
+def test_no_library_is_asked_about_usual_values(
+    compiled: type[RowParser], read_with: ReadWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(text: str, *_: str) -> str:
+        raise AssertionError(f"asked about {text}")
+
+    monkeypatch.setattr(authority, "ask_email", ask)
+    monkeypatch.setattr(authority, "ask_e164", ask)
+    emails = ["a@x.kr", "Kim.Minsu+gala@Sub.Example.co.kr", "o'brien_1@a-b.museum", "a@gmial.com"]
+    phones = ["010-1234-5678", "+82 10 1234 5678", "+82(0)10.1234.5678", "1012345678", "02)312-3456", "15881234", ""]
+    data = "".join(f"a,{n}{email},{phone}\n" for n, phone in enumerate(phones) for email in emails).encode()
+    for parser_class in (compiled, ReferenceParser):
+        assert read_with(parser_class, data, COLUMNS).records == len(emails) * len(phones)
+
+
+def test_the_compiled_core_refuses_without_asking_what_is_usually_wrong(
+    compiled: type[RowParser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library is asked for its reason when somebody looks."""
+    data = "".join(f"a,a@x.kr,{phone}\n" for phone in ("010-1234-56", "010-12345-6789", "12", "-", "+82 10 123"))
+    data += "".join(
+        f"a,{email},\n" for email in ("a", "a@b", "a b@x.kr", "a@x.test", "a@@x.kr", "a@x..kr", "a@x,kr", "@x.kr")
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(authority, "ask_email", None)
+        patch.setattr(authority, "ask_e164", None)
+        parser = compiled(COLUMNS)
+        batch = parser.feed(data.encode())
+    assert [reject.errors[0].code for reject in batch.rejects] == ["phone_invalid"] * 5 + ["email_invalid"] * 8
+
+
 @pytest.mark.parametrize("method", ["feed", "finish"])
 def test_compiled_and_reference_have_the_same_signatures(compiled: type[RowParser], method: str) -> None:
     def parameters(parser_class: type) -> list[str]:
