@@ -14,6 +14,12 @@ cdef enum Until:            # what stands at the end of what is passed over
 
 cdef enum:
     MARK_BYTES = 9          # of the longest beginning, that of CDATA
+    NEAR_BYTES = 16         # in which a tag is looked for one by one, as most texts are short
+
+
+cdef struct Attribute:      # its value; NULL if the tag does not have it
+    const uint8_t* value
+    size_t length
 
 
 cdef struct Scanner:
@@ -24,17 +30,12 @@ cdef struct Scanner:
     size_t at
     Until until
     bint wants_text         # else texts are passed over
-    # the token at hand
-    Name name
-    size_t start            # of the text, or of the tag's attributes
+    # the token at hand: a text
+    size_t start
     size_t end
-
-
-cdef struct Attribute:
-    const uint8_t* name
-    size_t name_length
-    const uint8_t* value
-    size_t length
+    # or a tag
+    Name name
+    Attribute r, s, t       # of a cell or row
 
 
 cdef inline Token next_token(Scanner* scanner) noexcept nogil:
@@ -65,36 +66,6 @@ cdef inline Token next_token(Scanner* scanner) noexcept nogil:
             return take_text(scanner, at + MARK_BYTES, CDATA_END)
         else:
             skip(scanner, MARK_BYTES, CDATA_END)
-
-
-cdef inline bint next_attribute(const uint8_t** text, const uint8_t* end, Attribute* attribute) noexcept nogil:
-    """Pass the next attribute of a tag; return False at the end, and at what is not well-formed."""
-    cdef const uint8_t* at = text[0]
-    cdef const uint8_t* close
-    while at < end and (is_blank(at[0]) or at[0] == c"/"):
-        at += 1
-    attribute.name = at
-    while at < end and not is_blank(at[0]) and at[0] != c"/" and at[0] != c"=" and at[0] != c'"' and at[0] != c"'":
-        at += 1
-    attribute.name_length = at - attribute.name
-    if attribute.name_length == 0:
-        return False
-    while at < end and is_blank(at[0]):
-        at += 1
-    if at == end or at[0] != c"=":
-        return False
-    at += 1
-    while at < end and is_blank(at[0]):
-        at += 1
-    if at == end or (at[0] != c'"' and at[0] != c"'"):
-        return False
-    attribute.value = at + 1
-    close = <const uint8_t*>memchr(attribute.value, at[0], end - attribute.value)
-    if close == NULL:
-        return False
-    attribute.length = close - attribute.value
-    text[0] = close + 1
-    return True
 
 
 cdef inline bint is_blank(uint8_t character) noexcept nogil:
@@ -149,7 +120,13 @@ cdef inline size_t find_until(const Scanner* scanner, size_t at, Until until) no
     cdef const uint8_t* text = scanner.text
     cdef const uint8_t* found
     cdef size_t size = size_of(until)
+    cdef size_t near = min(at + NEAR_BYTES, scanner.length)
     cdef const char* mark = b"<" if until == TAG else b"?>" if until == INSTRUCTION_END else b"-->"
+    if until == TAG:
+        while at < near:
+            if text[at] == c"<":
+                return at
+            at += 1
     if until == CDATA_END:
         mark = b"]]>"
     while at + size <= scanner.length:
@@ -181,40 +158,122 @@ cdef inline Token take_tag(Scanner* scanner) noexcept nogil:
     """Pass the tag at hand, and say which element's it is."""
     cdef const uint8_t* text = scanner.text
     cdef size_t stop = min(scanner.length, scanner.at + scanner.tag_bytes)
-    cdef size_t at = scanner.at + 1
-    cdef size_t end = find_tag_end(text, at, stop)
-    cdef size_t start
-    cdef Token token = START
-    if end == stop:
-        return BAD_TAG if scanner.length - scanner.at >= scanner.tag_bytes else NEED_MORE
-    scanner.at = end + 1
-    if text[at] == c"/":
-        token = END
-        at += 1
-    elif text[end - 1] == c"/":
-        token = EMPTY
-    start = at
-    while at < end and not is_blank(text[at]) and text[at] != c"/":
+    cdef size_t start = scanner.at + 1
+    cdef bint closes = start < stop and text[start] == c"/"
+    cdef size_t at = start + closes
+    cdef size_t end
+    cdef size_t local = at
+    scanner.r.value = scanner.s.value = scanner.t.value = NULL
+    while at < stop and (is_letter(text[at]) or text[at] == c":"):
         if text[at] == c":":
-            start = at + 1
+            local = at + 1
         at += 1
-    scanner.name = name_of(text + start, at - start)
-    scanner.start = at
-    scanner.end = end
-    return token
+    end = read_plain_attributes(scanner, at, stop)
+    if end == stop:
+        end = find_tag_end(text, start, stop)
+        if end == stop:
+            return BAD_TAG if scanner.length - scanner.at >= scanner.tag_bytes else NEED_MORE
+        scanner.r.value = scanner.s.value = scanner.t.value = NULL
+        while at < end and not is_blank(text[at]) and text[at] != c"/":
+            if text[at] == c":":
+                local = at + 1
+            at += 1
+        read_attributes(scanner, text + at, text + end)
+    scanner.name = name_of(text + local, at - local)
+    scanner.at = end + 1
+    return END if closes else EMPTY if text[end - 1] == c"/" else START
+
+
+cdef inline bint is_letter(uint8_t character) noexcept nogil:
+    return c"a" <= (character | 0x20) <= c"z"
+
+
+cdef inline size_t read_plain_attributes(Scanner* scanner, size_t at, size_t stop) noexcept nogil:
+    """Read attributes that are written as most are, and return where the tag ends; else return `stop`."""
+    cdef const uint8_t* text = scanner.text
+    cdef size_t name, value
+    while at < stop:
+        if text[at] == c">":
+            return at
+        if text[at] == c"/" and at + 1 < stop and text[at + 1] == c">":
+            return at + 1
+        if text[at] != c" ":
+            return stop
+        name = at + 1
+        at = name
+        while at < stop and (is_letter(text[at]) or text[at] == c":"):
+            at += 1
+        if at == name or at + 1 >= stop or text[at] != c"=" or text[at + 1] != c'"':
+            return stop
+        value = at + 2
+        if at - name == 1:
+            at = value
+            while at < stop and text[at] != c'"':
+                at += 1
+            keep_attribute(scanner, text[name], text + value, at - value)
+        else:
+            at = value
+            while at < stop and text[at] != c'"':
+                at += 1
+        at += 1
+    return stop
+
+
+cdef inline void read_attributes(Scanner* scanner, const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Read attributes, up to what is not well-formed."""
+    cdef const uint8_t* name
+    cdef const uint8_t* value
+    cdef size_t length
+    while True:
+        while at < end and (is_blank(at[0]) or at[0] == c"/"):
+            at += 1
+        name = at
+        while at < end and not is_blank(at[0]) and at[0] != c"/" and at[0] != c"=" and at[0] != c'"' and at[0] != c"'":
+            at += 1
+        length = at - name
+        while at < end and is_blank(at[0]):
+            at += 1
+        if length == 0 or at == end or at[0] != c"=":
+            return
+        at += 1
+        while at < end and is_blank(at[0]):
+            at += 1
+        if at == end or (at[0] != c'"' and at[0] != c"'"):
+            return
+        value = at + 1
+        at = <const uint8_t*>memchr(value, at[0], end - value)
+        if at == NULL:
+            return
+        if length == 1:
+            keep_attribute(scanner, name[0], value, at - value)
+        at += 1
+
+
+cdef inline void keep_attribute(Scanner* scanner, uint8_t name, const uint8_t* value, size_t length) noexcept nogil:
+    cdef Attribute* attribute
+    if name == c"r":
+        attribute = &scanner.r
+    elif name == c"s":
+        attribute = &scanner.s
+    elif name == c"t":
+        attribute = &scanner.t
+    else:
+        return
+    attribute.value = value
+    attribute.length = length
 
 
 cdef inline size_t find_tag_end(const uint8_t* text, size_t at, size_t stop) noexcept nogil:
     """Return where the first `>` outside quotes is; without one, return `stop`."""
-    cdef const uint8_t* close
+    cdef uint8_t quote
     while at < stop:
         if text[at] == c">":
             return at
         if text[at] == c'"' or text[at] == c"'":
-            close = <const uint8_t*>memchr(text + at + 1, text[at], stop - at - 1)
-            if close == NULL:
-                return stop
-            at = close - text
+            quote = text[at]
+            at += 1
+            while at < stop and text[at] != quote:
+                at += 1
         at += 1
     return stop
 

@@ -5,7 +5,7 @@ No kernel touches a Python object. A kernel takes what is plain; everything else
 
 from evq_ext._markup cimport (
     BAD_TAG, CELL, DOCTYPE, EMPTY, END, INLINE, ITEM, NEED_MORE, PHONETIC, RAW_TEXT, ROW, SHARED, SHEET_DATA, START, TEXT,
-    TEXT_RUN, VALUE, Attribute, Name, Scanner, Token, next_attribute, next_token, is_blank,
+    TEXT_RUN, VALUE, Attribute, Name, Scanner, Token, next_token, is_blank,
 )
 from evq_ext._memory cimport Vector, reserve
 from evq_ext._values cimport (
@@ -50,8 +50,6 @@ cdef struct Cells:
     uint32_t column
     CellType type
     uint8_t kind
-    const uint8_t* reference    # that which is beyond the sheet; NULL if it has none
-    size_t reference_length
     # what is written
     Vector output
     uint32_t last_row
@@ -198,44 +196,24 @@ cdef inline Found read_cells(Cells* cells) noexcept nogil:
 
 
 cdef inline Found begin_row(Cells* cells) noexcept nogil:
-    cdef const uint8_t* text = cells.content.scanner.text + cells.content.scanner.start
-    cdef const uint8_t* end = cells.content.scanner.text + cells.content.scanner.end
-    cdef Attribute attribute
-    cdef uint32_t row = cells.row + 1
+    cdef const Attribute* reference = &cells.content.scanner.r
     leave(&cells.content)
-    cells.reference = NULL
     cells.column = 0
-    while next_attribute(&text, end, &attribute):
-        if attribute.name_length == 1 and attribute.name[0] == c"r":
-            cells.reference = attribute.value
-            cells.reference_length = attribute.length
-            row = read_number(attribute.value, attribute.length, 7)
-    cells.row = row
-    return COMPLETE if 1 <= row <= cells.content.limits.rows else BEYOND_SHEET
+    cells.row = cells.row + 1 if reference.value == NULL else read_number(reference.value, reference.length, 7)
+    return COMPLETE if 1 <= cells.row <= cells.content.limits.rows else BEYOND_SHEET
 
 
 cdef inline Found begin_cell(Cells* cells) noexcept nogil:
-    cdef const uint8_t* text = cells.content.scanner.text + cells.content.scanner.start
-    cdef const uint8_t* end = cells.content.scanner.text + cells.content.scanner.end
-    cdef Attribute attribute
+    cdef const Scanner* scanner = &cells.content.scanner
     cdef uint32_t style = 0
     enter(&cells.content)
-    cells.reference = NULL
-    cells.type = NUMBERS
-    while next_attribute(&text, end, &attribute):
-        if attribute.name_length != 1:
-            continue
-        if attribute.name[0] == c"r":
-            cells.reference = attribute.value
-            cells.reference_length = attribute.length
-        elif attribute.name[0] == c"t":
-            cells.type = type_of(attribute.value, attribute.length)
-        elif attribute.name[0] == c"s":
-            style = read_number(attribute.value, attribute.length, 9)
+    cells.type = NUMBERS if scanner.t.value == NULL else type_of(scanner.t.value, scanner.t.length)
+    if scanner.s.value != NULL:
+        style = read_number(scanner.s.value, scanner.s.length, 9)
     cells.kind = cells.kinds[style] if style < cells.kind_count else NUMBER
-    if cells.reference == NULL:
+    if scanner.r.value == NULL:
         cells.column += 1
-    elif not read_reference(cells):
+    elif not read_reference(cells, scanner.r.value, scanner.r.length):
         return BEYOND_SHEET
     if cells.column > cells.content.limits.columns or not 1 <= cells.row <= cells.content.limits.rows:
         return BEYOND_SHEET
@@ -274,10 +252,8 @@ cdef inline bint are_zeros(const uint8_t* text, size_t length) noexcept nogil:
     return length <= 9
 
 
-cdef inline bint read_reference(Cells* cells) noexcept nogil:
+cdef inline bint read_reference(Cells* cells, const uint8_t* text, size_t length) noexcept nogil:
     """Read where the cell is, such as D14; return False if it is nowhere."""
-    cdef const uint8_t* text = cells.reference
-    cdef size_t length = cells.reference_length
     cdef size_t at = 0
     cdef uint32_t column = 0
     while at < length and at < 3 and c"a" <= (text[at] | 0x20) <= c"z":
@@ -352,6 +328,13 @@ cdef inline Found place_cell(Cells* cells) noexcept nogil:
         return TOO_WIDE
     if cells.row < cells.last_row or (cells.row == cells.last_row and cells.column <= cells.last_column):
         return OUT_OF_ORDER
+    if cells.row == cells.last_row and cells.column == cells.last_column + 1 and cells.column > 1:
+        if not reserve(out, 1):
+            return NO_MEMORY
+        out.data[out.length] = c","
+        out.length += 1
+        cells.last_column = cells.column
+        return COMPLETE
     if cells.row > cells.last_row:
         records = cells.row - cells.last_row
         cells.last_column = 0

@@ -2,7 +2,7 @@
 """Read the XML of a sheet, compiled; `_sheet_reference` is the specification."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from evq_ext._markup cimport Scanner
+from evq_ext._markup cimport Attribute, Scanner
 from evq_ext._memory cimport PADDING, Vector, reserve
 from evq_ext._values cimport Calendar
 from libc.stdint cimport uint8_t, uint32_t
@@ -237,9 +237,9 @@ cdef class SheetReader:
 
     cdef str place(self, Found found):
         """Return the cell that an error is about."""
-        if found == BEYOND_SHEET and self.cells.reference != NULL:
-            reference = PyBytes_FromStringAndSize(<char*>self.cells.reference, self.cells.reference_length)
-            return _cells.shown(reference)
+        cdef const Attribute* reference = &self.cells.content.scanner.r
+        if found == BEYOND_SHEET and reference.value != NULL:
+            return _cells.shown(PyBytes_FromStringAndSize(<char*>reference.value, reference.length))
         if found in OF_CELLS or found == BEYOND_SHEET:
             return _cells.cell_name(self.cells.row, self.cells.column)
         return ""
