@@ -2,14 +2,14 @@
 
 Of separators the library takes no notice, and of the digits nothing decides but the patterns of its metadata and their
 count. So the patterns are run side by side, and what the library does with their findings is said once for all numbers
-that have the same findings, in `_Country.outcome`: it takes the number as it stands, or without its national prefix or
+that have the same findings, in `_Way.outcome`: it takes the number as it stands, or without its national prefix or
 country code, or it refuses it. Where it would do more (a carrier code, a call from abroad), the automaton is unsure.
 """
 
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -34,7 +34,6 @@ STARTS: Final = frozenset(
     chr(code).encode()[0] for code in range(0x10000) if chr(code).isdecimal() or chr(code) in "+\uff0b"
 ) | set(range(0xF0, 0x100))
 DIGITS_MIN: Final = 3
-DIGITS_MAX: Final = 24  # more than any number has, with prefix and country code
 
 _BUILDING: Final = Lock()
 _KINDS: Final = (
@@ -287,9 +286,9 @@ class Plan:
 
     def read(self, text: str) -> str | None:
         """Return the number in E.164 form; None if the library refuses it, or may."""
-        at, plus, digits = NATIONAL, False, ""
         if len(text) > LENGTH_MAX:
             return None
+        at, plus, digits = NATIONAL, False, ""
         for character in text:
             if "0" <= character <= "9":
                 at = self._nodes[at].after[int(character)]
@@ -328,8 +327,8 @@ def lacks_zero(text: str, region: str) -> bool:
     """
     home = _metadata(country_code(region), REGIONS[country_code(region)][0])
     for form in home.number_format:
-        leading: Sequence[str] = form.leading_digits_pattern
-        if (not leading or re.match(leading[-1], text)) and re.fullmatch(form.pattern or "", text):
+        leading = form.leading_digits_pattern[-1:]
+        if all(re.match(pattern, text) for pattern in leading) and re.fullmatch(form.pattern or "", text):
             return _begins_with_zero(home, form)
     return False
 

@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 cdef enum:
     NATIONAL = 0            # the state before the first digit
     ABROAD = 1              # and that behind a plus sign
-    DIGITS_MAX = 24
+    DIGITS_MAX = 24         # more than any number has, with prefix and country code
 
 cdef struct State:          # as `_dialling._Node.pack` has it
     uint16_t after[10]      # the state after each digit

@@ -71,6 +71,24 @@ TAILS: Final = (
     "//",
     "-",
 )
+WORDS: Final = (
+    "없음",
+    "N/A",
+    "-",
+    "＋",
+    "+",
+    "(",
+    "tel:",
+    "미정 ",
+    "①",
+    "Ⅷ",
+    "½",
+    "二",
+    "x",
+    ";phone-context=kr",
+    ";phone-context=+82",
+    "π",
+)
 DIGIT_FORMS: Final = ("０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९")
 
 
@@ -109,6 +127,8 @@ def emails(chance: random.Random) -> Iterator[str]:
             text = f"Kim <{text}>"
         elif kind == 7:
             text = text.upper()
+        if kind == 8:
+            text = chance.choice((*WORDS, local, domain))
         yield mutate(chance, text) if chance.random() < 0.4 else text
 
 
@@ -149,7 +169,7 @@ def phones(chance: random.Random, home: str) -> Iterator[str]:
                 *(f"({code})", f"+{chance.randrange(1000)}", f"＋{code}", "8", "15", "081", "08512"),
             )
         )
-        text = head + _digits(chance, region)
+        text = head + _digits(chance, region) if chance.random() < 0.98 else chance.choice(WORDS)
         for _ in range(chance.choice((0, 0, 2, 2, 3, 5))):
             at = chance.randrange(len(text) + 1)
             text = text[:at] + chance.choice(SEPARATORS[:4] if chance.random() < 0.9 else SEPARATORS) + text[at:]
