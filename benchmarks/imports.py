@@ -1,7 +1,6 @@
 """How fast a participants file is read, beside polars and the programs one would write by hand."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -9,10 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, Final
 
 import evq_ext
-from benchmarks import import_peers
-from benchmarks.measuring import Effort, Row, agree, alternate, figures, rate
-from benchmarks.people import TICKETS, people_csv
-from evq_ext import Batch, Column, _reference, strings
+from benchmarks import import_peers, sheets
+from benchmarks.measuring import Effort, Row, compare_rates
+from benchmarks.people import COLUMNS, people_csv
+from evq_ext import Batch, _reference, strings
 from evq_ext.encodings import transcoder
 
 ROWS: Final = 1_000_000
@@ -20,18 +19,7 @@ SAMPLE: Final = 10_000
 """Rows of the case with the programs that are slow."""
 CHUNK: Final = 256 * 1024
 """Bytes fed at a time, as an import does."""
-Read = Callable[[], int]
-"""Read a file, and say how many of its rows are accepted."""
 Parser = type[evq_ext.RowParser] | type[_reference.RowParser]
-COLUMNS: Final = (
-    Column("name", "name"),
-    Column("email", "email"),
-    Column("phone", "phone"),
-    Column("organisation", "text"),
-    Column("ticket", "choice", TICKETS),
-    Column("note", "text"),
-    Column("registered_at", "text"),
-)
 
 
 def measure(effort: Effort) -> list[Row]:
@@ -44,19 +32,22 @@ def measure(effort: Effort) -> list[Row]:
             small.write_bytes(b"".join(islice(file, 1 + sample)))
         columns, twin = partial(to_columns, utf8), partial(to_columns, small, parser_class=_reference.RowParser)
         return [
-            *_case(
+            *compare_rates(
+                "import",
                 f"{rows:,} rows to columns",
                 {"evq": columns, "polars": partial(import_peers.polars_columns, utf8)},
                 rows,
                 effort.rounds,
             ),
-            *_case(
+            *compare_rates(
+                "import",
                 f"{rows:,} rows to tuples of str",
                 {"evq": partial(to_tuples, utf8), "polars": partial(import_peers.polars_tuples, utf8)},
                 rows,
                 effort.rounds,
             ),
-            *_case(
+            *compare_rates(
+                "import",
                 f"{rows:,} rows in CP949 to columns",
                 {
                     "evq": partial(to_columns, cp949, codec="cp949"),
@@ -66,7 +57,8 @@ def measure(effort: Effort) -> list[Row]:
                 rows,
                 effort.rounds,
             ),
-            *_case(
+            *compare_rates(
+                "import",
                 f"{sample:,} rows, by the authorities",
                 {
                     "evq": partial(to_columns, small),
@@ -77,20 +69,8 @@ def measure(effort: Effort) -> list[Row]:
                 sample,
                 effort.rounds,
             ),
+            *sheets.measure(effort),
         ]
-
-
-def _case(name: str, subjects: Mapping[str, Read], count: int, rounds: int) -> list[Row]:
-    """Let all subjects read *count* rows; raise RuntimeError if they do not accept the same number of them."""
-    agree(name, {subject: read() for subject, read in subjects.items()})
-    taken = alternate({subject: partial(_speed, read, count) for subject, read in subjects.items()}, rounds)
-    return figures("import", name, taken, unit="rows/s", better="higher")
-
-
-def _speed(read: Read, count: int) -> float:
-    start = time.perf_counter()
-    read()
-    return rate(count, start)
 
 
 def to_columns(path: Path, parser_class: Parser = evq_ext.RowParser, codec: str | None = None) -> int:

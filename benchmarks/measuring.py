@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeVar
 
 Taken = TypeVar("Taken")
@@ -69,6 +70,21 @@ def agree(case: str, answers: Mapping[str, object]) -> None:
 def rate(count: int, start: float) -> float:
     """Return how many a second *count* things are that have been done since *start*, of `time.perf_counter()`."""
     return count / (time.perf_counter() - start)
+
+
+def compare_rates(
+    suite: str, case: str, subjects: Mapping[str, Callable[[], int]], count: int, rounds: int
+) -> list[Row]:
+    """Let all subjects read *count* rows; raise RuntimeError if they do not return the same number."""
+    agree(case, {subject: read() for subject, read in subjects.items()})
+
+    def speed(read: Callable[[], int]) -> float:
+        start = time.perf_counter()
+        read()
+        return rate(count, start)
+
+    taken = alternate({subject: partial(speed, read) for subject, read in subjects.items()}, rounds)
+    return figures(suite, case, taken, unit="rows/s", better="higher")
 
 
 def figures(

@@ -3,8 +3,20 @@
 import random
 from typing import Final
 
+from evq_ext import Column
+
 HEADER: Final = "name,email,phone,organisation,ticket,note,registered_at"
 TICKETS: Final = ("General", "VIP", "Student", "초청")
+
+COLUMNS: Final = (
+    Column("name", "name"),
+    Column("email", "email"),
+    Column("phone", "phone"),
+    Column("organisation", "text"),
+    Column("ticket", "choice", TICKETS),
+    Column("note", "text"),
+    Column("registered_at", "text"),
+)
 
 _SURNAMES: Final = ("김", "이", "박", "최", "정", "강", "조", "윤", "장", "임", "남궁", "황보")
 _SYLLABLES: Final = "민서준도윤하은지우현수아예진유채원연태호영재성경희정미선주혜인나라"
