@@ -3,7 +3,7 @@
 64 bytes behind a text must be readable, and none of them looks like the middle of a character.
 """
 
-from evq_ext._memory cimport evq_copy16, evq_high, evq_lowest, evq_utf8
+from evq_ext._memory cimport evq_copy_ascii, evq_high, evq_lowest, evq_utf8
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
@@ -103,15 +103,14 @@ cdef inline size_t transcode(
 ) noexcept nogil:
     """Write the text in UTF-8; return how much of it was read: all, but for a character cut by its end.
 
-    `out` must have room for three bytes for each one of the text, and for 16 more.
+    `out` must have room for three bytes for each one of the text, and for 64 more.
     """
     cdef const Entry* entry
     cdef size_t at = 0
     cdef size_t end = 0         # of what is written
     cdef size_t size
     while at < length:
-        size = evq_lowest(evq_high(text + at) | 0x10000)
-        evq_copy16(out + end, text + at)
+        size = evq_copy_ascii(out + end, text + at)
         at += size
         end += size
         while text[at] >= 0x80:

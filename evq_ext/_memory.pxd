@@ -11,6 +11,7 @@ cdef extern from "_simd.h" nogil:
     uint64_t evq_marks(const uint8_t* text, uint8_t delimiter)
     uint32_t evq_odd(const uint8_t* text)
     uint32_t evq_high(const uint8_t* text)
+    size_t evq_copy_ascii(uint8_t* to, const uint8_t* text)
     size_t evq_utf8(const uint8_t* text, size_t* characters)
     void evq_copy16(uint8_t* to, const uint8_t* source)
     void evq_copy(uint8_t* to, const uint8_t* source, size_t length)

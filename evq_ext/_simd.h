@@ -142,4 +142,14 @@ static inline void evq_copy16(uint8_t *to, const uint8_t *from) {
 
 #endif
 
+/* Copy 64 bytes, and return how many of them come before the first one that is not ASCII. */
+static inline size_t evq_copy_ascii(uint8_t *to, const uint8_t *text) {
+    uint64_t high = 0;
+    for (int part = 0; part < 4; part++) {
+        high |= (uint64_t)evq_high(text + 16 * part) << (16 * part);
+        evq_copy16(to + 16 * part, text + 16 * part);
+    }
+    return high ? (size_t)evq_lowest(high) : 64;
+}
+
 #endif
