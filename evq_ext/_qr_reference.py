@@ -8,10 +8,12 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, cycle, islice, pairwise, zip_longest
 
 from qrcode import QRCode
+from qrcode.base import rs_blocks
 from qrcode.constants import ERROR_CORRECT_H, ERROR_CORRECT_L, ERROR_CORRECT_M, ERROR_CORRECT_Q
+from qrcode.util import BitBuffer, QRData, create_bytes, length_in_bits
 
 from evq_ext._deflate_tables import (
     DISTANCES,
@@ -26,7 +28,7 @@ from evq_ext._deflate_tables import (
     join,
 )
 from evq_ext._qr_rules import Level, check_border, check_length, check_level, check_mask, check_scale
-from evq_ext._qr_tables import BALANCE_POINTS, BLOCK_POINTS, FINDER_POINTS, MASKS, RUN_POINTS
+from evq_ext._qr_tables import BALANCE_POINTS, BLOCK_POINTS, FINDER_POINTS, MASKS, PADDING, RUN_POINTS
 from evq_ext._svg import draw_svg
 
 _LEVELS = {"L": ERROR_CORRECT_L, "M": ERROR_CORRECT_M, "Q": ERROR_CORRECT_Q, "H": ERROR_CORRECT_H}
@@ -43,11 +45,36 @@ def qr_matrix(text: str, *, level: Level = "M", mask: int | None = None) -> tupl
     check_level(level)
     check_mask(mask)
     check_length(data, level)
-    code: QRCode = QRCode(error_correction=_LEVELS[level], mask_pattern=mask)
+    code: QRCode = QRCode(error_correction=_LEVELS[level])
     code.add_data(data, optimize=0)
+    code.data_cache = _codewords(code.best_fit(), _LEVELS[level], code.data_list[0])
     if mask is not None:
         return _draw(code, mask)
     return min((_draw(code, mask) for mask in MASKS), key=penalty)
+
+
+def _codewords(version: int, level: int, data: QRData) -> list[int]:
+    """Return the codewords, each block divided by `qrcode`: but for those of zeros alone, on which it fails."""
+    blocks = rs_blocks(version, level)
+    capacity = 8 * sum(block.data_count for block in blocks)
+    bits = BitBuffer()
+    bits.put(data.mode, 4)
+    bits.put(len(data), length_in_bits(data.mode, version))
+    data.write(bits)
+    bits.put(0, min(4, capacity - len(bits)))
+    bits.put(0, -len(bits) % 8)
+    for padding in islice(cycle(PADDING), (capacity - len(bits)) // 8):
+        bits.put(padding, 8)
+    words = iter(bits.buffer)
+    texts, corrections = [], []
+    for block in blocks:
+        part = BitBuffer()
+        part.buffer = list(islice(words, block.data_count))
+        texts.append(part.buffer)
+        divided = create_bytes(part, [block]) if any(part.buffer) else [0] * block.total_count
+        corrections.append(divided[block.data_count :])
+    turns = chain(zip_longest(*texts), zip_longest(*corrections))
+    return [word for turn in turns for word in turn if word is not None]
 
 
 def _draw(code: QRCode, mask: int) -> tuple[bytes, ...]:

@@ -94,6 +94,14 @@ def test_the_modules_are_those_of_qrcode_for_every_version(level: Level) -> None
             assert len(longer) == side_of(version + 1)
 
 
+@pytest.mark.parametrize("text", ["0" * 200, "A" + "0" * 200, "\x08" + 60 * "\0"])
+def test_a_block_of_zeros_can_be_drawn(qr: ModuleType, text: str) -> None:
+    """Not by qrcode: it has no logarithm of 0."""
+    with pytest.raises(ValueError, match="glog"):
+        drawn_by_qrcode(text, "H", 0)
+    assert qr.qr_matrix(text, level="H") == drawn_by_qrcodegen(text, "H")
+
+
 def test_a_token_takes_version_2_and_its_url_version_3(qr: ModuleType) -> None:
     assert len(qr.qr_matrix(TOKEN)) == 25
     assert len(qr.qr_matrix(URL)) == 29  # in bytes it would be 33
@@ -110,12 +118,17 @@ def test_the_mask_is_the_one_that_qrcodegen_chooses(qr: ModuleType) -> None:
         assert qr.qr_matrix(text, level=level) == drawn_by_qrcodegen(text, level)
 
 
-# Wherever such a pattern is counted only where its modules are one wide, these get another mask.
-WIDE_FINDERS = ["05ZWK3BM2JVPRT709Z4C3PFPZ6", "CH425RSZRC5ADMT93R3PEA1EFJ", "F0BQDFAKM8WEKX036R73A7F3XG"]
+# Each gets another mask from whoever counts a pattern only where its modules are one wide, or takes three light ones
+# beside it for four, or the last of the masks with the fewest points.
+PARTICULAR = [
+    *("05ZWK3BM2JVPRT709Z4C3PFPZ6", "CH425RSZRC5ADMT93R3PEA1EFJ", "F0BQDFAKM8WEKX036R73A7F3XG"),
+    *("V00ZEDGBX06HZCWFCZCNRFD5HC", "717NP4HDQCZH7T7KNKB4EKZ2EK"),
+    *("G5JDHJHXH3WQBEHCNZ1XZVENEB", "XDGE1HQX6HS68DNV9KYYTDPFGB"),
+]
 
 
-@pytest.mark.parametrize("text", WIDE_FINDERS)
-def test_what_looks_like_a_larger_finder_counts_too(qr: ModuleType, text: str) -> None:
+@pytest.mark.parametrize("text", PARTICULAR)
+def test_the_mask_is_the_one_that_qrcodegen_chooses_where_it_is_close(qr: ModuleType, text: str) -> None:
     assert qr.qr_matrix(text) == drawn_by_qrcodegen(text, "M")
 
 
