@@ -1,13 +1,17 @@
 import gzip
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pytest
 import xlsxwriter
+from hypothesis import given as for_any
+from hypothesis import strategies as st
 
 from evq.errors import ValidationError
 from evq_ext import Column, RowParser
+from evq_server.files.refusals import FileError
 from evq_server.files.source import Source, prepare
 from tests.server.workbooks import zipped
 
@@ -340,3 +344,53 @@ def test_a_cancel_leaves_nothing(given: Prepare, workdir: Path, codec: str) -> N
 
 def test_a_heading_that_a_spreadsheet_marked_as_text_is_read_without_the_mark(given: Prepare) -> None:
     assert given("이메일,'=이름\nminsu@example.org,김민수\n".encode()).header == ("이메일", "=이름")
+
+
+# Whatever it is
+
+PIECES = [
+    *(
+        "name,email\n",
+        "이름;이메일\r\n",
+        "sep=|\n",
+        "a@example.org",
+        '"',
+        ",",
+        "\n",
+        "\0",
+        "\ufeff",
+        "<table>",
+        "<tr><td>",
+        "</table>",
+        "<html>",
+    ),
+    *(
+        '<?xml version="1.0"?>',
+        "<Workbook xmlns='urn:schemas-microsoft-com:office:spreadsheet'>",
+        "<!--",
+        "&#",
+        "charset=euc-kr",
+    ),
+]
+ENCODED = [
+    piece.encode(codec)
+    for piece in PIECES
+    for codec in ("utf-8", "utf-16-le", "cp949")
+    if codec != "cp949" or piece != "\ufeff"
+]
+
+
+@for_any(st.lists(st.sampled_from(ENCODED) | st.binary(max_size=6), max_size=20).map(b"".join))
+def test_any_bytes_are_read_or_refused_with_a_reason(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        upload, workdir = Path(folder, "upload"), Path(folder, "work")
+        upload.write_bytes(content)
+        workdir.mkdir()
+        try:
+            source = prepare(upload, workdir, on_progress=_ignore)
+        except FileError as error:
+            assert error.text("ko")
+            assert list(workdir.iterdir()) == []
+        else:
+            parser = RowParser(source.columns, delimiter=source.delimiter, skip_records=source.skip_records)
+            assert sum(parser.feed(text).count for text, _ in source.read(7)) >= 0

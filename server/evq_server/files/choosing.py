@@ -8,6 +8,8 @@ from evq_server.files.refusals import FileError
 
 HEAD_ROWS = 40
 """Rows in which a header is looked for."""
+CELL_LIMIT = 32_767
+"""Characters of a cell, as in Excel."""
 
 
 class Sheet(NamedTuple):

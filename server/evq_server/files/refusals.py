@@ -17,6 +17,10 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "The file is empty. Upload a list with a header and one participant a row.",
         "ko": "빈 파일입니다. 제목 행이 있고 한 행에 참가자 한 명씩 적힌 명단을 올려 주세요.",
     },
+    "upload_gone": {
+        "en": "The uploaded file is no longer on the server. Upload it again.",
+        "ko": "올린 파일이 서버에 남아 있지 않습니다. 다시 올려 주세요.",
+    },
     "no_rows": {
         "en": "The file has a header but no rows below it. Add the participants and upload it again.",
         "ko": "제목 행 아래에 내용이 없습니다. 참가자를 적어 다시 올려 주세요.",

@@ -34,14 +34,13 @@ from python_calamine import (
 
 from evq_ext import SHEET_READ_COLUMNS, cell_name
 from evq_server.files.archive import Archive
-from evq_server.files.choosing import HEAD_ROWS, Sheet, fields_named, wanted
+from evq_server.files.choosing import CELL_LIMIT, HEAD_ROWS, Sheet, fields_named, wanted
 from evq_server.files.refusals import FileError
 
 MEMORY_LIMIT = 1 << 30  # bytes of address space
 CPU_LIMIT = 60  # s
 TIME_LIMIT = 120.0  # s, by the wall clock
 OUTPUT_LIMIT = 1 << 30  # bytes of canonical CSV
-CELL_LIMIT = 32_767  # characters, as in Excel
 
 _POLL = 0.05  # s between two looks at the child
 _PR_SET_PDEATHSIG = 1

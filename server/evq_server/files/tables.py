@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import BinaryIO, Final
 
-from evq_ext import find_header, recognise
+from evq_server.files.choosing import CELL_LIMIT, HEAD_ROWS, fields_named
 from evq_server.files.columns import MAX_COLUMNS
 
-CELL_LIMIT: Final = 32_767  # characters, as in Excel
-
-_HEAD: Final = 40  # rows in which a header is looked for
 _ROOM: Final = 4 * CELL_LIMIT  # characters that are kept of a cell, as many may be blanks
 
 
@@ -59,13 +56,16 @@ class TableWriter:
             self._csv.writerow(texts)
             return
         table.head.append(texts)
-        if len(table.head) == _HEAD:
+        if len(table.head) == HEAD_ROWS:
             self.judge(table)
 
     def judge(self, table: Table) -> None:
         """Choose the table, or not, by its first rows; more may follow."""
         head, table.head = table.head, None
-        if not head or (named := _fields_named(head)) <= self._most:
+        if not head:
+            return
+        named = fields_named([(number, tuple(cells)) for number, cells in enumerate(head, start=1)])
+        if named <= self._most:
             return
         self._most, self.chosen = named, table
         self._text.seek(0)
@@ -76,9 +76,3 @@ class TableWriter:
         """Leave the file to its owner; return the table that is in it, None if there was none."""
         self._text.detach()
         return self.chosen
-
-
-def _fields_named(head: Sequence[Sequence[str]]) -> int:
-    """Count the fields that the table's header names; 0 without a header."""
-    found = find_header([(number, tuple(cells)) for number, cells in enumerate(head, start=1)])
-    return 0 if found is None else sum(guess is not None for guess in recognise(head[found]))

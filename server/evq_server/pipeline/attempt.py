@@ -71,10 +71,10 @@ class Attempt:
         row = self._import()
         if row.status == "completed":  # the queue has lost that, as it may when the power is cut
             return msgspec.convert(row.outcome, ImportResult)
-        upload, event = self._begin()
+        event = self._begin()
         with working_folder(self.folder, self.fence) as workdir:
             try:
-                return self._run_steps(upload, event, workdir)
+                return self._run_steps(event, workdir)
             except SpoolCorrupt:
                 shutil.rmtree(self.folder / VALIDATED)  # the next attempt makes it anew
                 raise
@@ -82,8 +82,8 @@ class Attempt:
                 log.info("the file is refused", extra={"job": self.id, "code": error.code})
                 raise ValidationError(error.text(event.language)) from error
 
-    def _run_steps(self, upload: Path, event: Event, workdir: Path) -> ImportResult:
-        found = validated(self.folder, workdir, upload, self.payload, self.context)
+    def _run_steps(self, event: Event, workdir: Path) -> ImportResult:
+        found = validated(self.folder, workdir, self._upload(), self.payload, self.context)
         with step(self.context, "save") as on_progress:
             saving = self._saving()
             accepted = saving.spool.count
@@ -123,10 +123,7 @@ class Attempt:
             raise ValidationError("The server does not know this import. Upload the file again.")
         return row
 
-    def _begin(self) -> tuple[Path, Event]:
-        upload = Path(self.payload.temp_path)
-        if upload.parent != self.settings.uploads or not upload.is_file():
-            raise ValidationError("The uploaded file is no longer on the server. Upload it again.")
+    def _begin(self) -> Event:
         with self.database.begin() as conn:
             event = get_event(conn, self.payload.event_id)
             if event is None:
@@ -134,7 +131,13 @@ class Attempt:
                     "The server does not know the import's event. Create it and upload the file again."
                 )
             begin_attempt(conn, self.id, self.fence)
-        return upload, event
+        return event
+
+    def _upload(self) -> Path:
+        upload = Path(self.payload.temp_path)
+        if upload.parent != self.settings.uploads or not upload.is_file():
+            raise FileError("upload_gone")
+        return upload
 
     def _save(self, found: Validated, saving: Saving, on_progress: OnProgress) -> Saved:
         """Save the accepted rows by the chosen mode, and count what became of them in all attempts."""
