@@ -5,11 +5,14 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+from evq_ext._tables import EMAIL_MAX_CHARS
 from evq_ext.types import Guess, Kind
 
 EXACT: Final = 100  # the score of a field's most telling name
 _LEAST: Final = 70  # that of its least telling one
 _ENDING: Final = 50  # that of a longer name which ends with one of _ENDINGS
+_CONTENT: Final = 40  # that of a column which holds e-mail addresses under a name that says nothing
+_CONTENT_SHARE: Final = 0.8  # of its cells are addresses
 
 # Each field's names in Korean, English, Japanese and Chinese, the most telling ones of each language first.
 _SYNONYMS: Final = {
@@ -96,6 +99,7 @@ _ENDINGS: Final = {
         "手机号码",
     ),
 }
+_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
 _COUNTERS: Final = frozenset({"번호", "id", "编号"})  # often a plain row counter
 
 _HINT: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|【[^【】]*】|<[^<>]*>")
@@ -118,7 +122,8 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> list
     """Return the field that each column holds, as told by its name; None where nothing is known.
 
     No field is given to two columns: the name with the best score has it, or the first of equals. `rows`, the first
-    ones below the header, tell a plain row counter from a participant's number.
+    ones below the header, tell a plain row counter from a participant's number, and which column holds e-mail addresses
+    if no name does.
     """
     names = [_normal_form(cell) for cell in header]
     guesses: list[Guess | None] = [None] * len(names)
@@ -130,6 +135,10 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> list
         best = max(scores, key=scores.__getitem__, default=None)
         if best is not None and scores[best] and not (names[best] in _COUNTERS and _counts_rows(rows, best)):
             guesses[best] = Guess(field, scores[best])
+    if not any(guess and guess.field == "email" for guess in guesses):
+        holding = _column_of_addresses(header, rows)
+        if holding is not None:
+            guesses[holding] = Guess("email", _CONTENT)
     return guesses
 
 
@@ -170,6 +179,24 @@ def _counts_rows(rows: Sequence[Sequence[str]], place: int) -> bool:
     """Tell whether the column holds 1, 2, 3 and so on."""
     numbers = [row[place].strip() for row in rows if any(cell.strip() for cell in row) and place < len(row)]
     return len(numbers) > 1 and numbers == [str(number) for number in range(1, len(numbers) + 1)]
+
+
+def _column_of_addresses(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
+    """Return the column whose cells are e-mail addresses; none if the header is no header, but holds one itself."""
+    if any(map(_is_address, header)):
+        return None
+    best, most = None, 0
+    for place in range(len(header)):
+        cells = [row[place] for row in rows if place < len(row) and row[place].strip()]
+        addresses = sum(map(_is_address, cells))
+        if addresses > most and addresses >= _CONTENT_SHARE * len(cells):
+            best, most = place, addresses
+    return best
+
+
+def _is_address(cell: str) -> bool:
+    cell = cell.strip()
+    return len(cell) <= EMAIL_MAX_CHARS and _ADDRESS.fullmatch(cell) is not None
 
 
 def _given_name_beside_family_name(names: Sequence[str]) -> int | None:

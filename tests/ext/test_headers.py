@@ -110,6 +110,14 @@ def test_a_column_that_counts_the_rows_is_no_participant_s_number(name: str) -> 
     assert recognise(["접수번호"], [["1"], ["2"]]) == recognise(["접수번호"])
 
 
+def test_a_column_of_addresses_is_the_e_mail_column_if_no_name_says_so() -> None:
+    rows = [["kim@x.kr", "kim@x.kr", "a@x.kr"], ["lee@x.kr", "", "none"], ["", "", "none"]]
+    assert recognise(["아이디", "?", "기타"], rows) == [Guess("email", 40), None, None]
+    assert fields_of(["아이디", "?", "기타"]) == [None, None, None]
+    assert recognise(["아이디", "메일"], rows)[0] is None
+    assert recognise(["park@x.kr", "lee@x.kr"], rows) == [None, None]  # a row, and no header
+
+
 def test_the_header_is_found_below_title_lines() -> None:
     text = "2026 참가자 명단,,\n\n작성자: 홍길동,,\n이름,이메일,연락처\n이메일,a@x.kr,\n"
     assert find_header(read_records(text.encode())) == 3

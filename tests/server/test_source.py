@@ -280,6 +280,15 @@ def test_a_list_without_an_e_mail_column_is_told_its_columns(refusal: Callable[.
     assert 'mapping, for instance {"이름": "email"}' in said
 
 
+def test_a_list_whose_headings_name_no_e_mail_is_read_by_what_its_columns_hold(given: Prepare) -> None:
+    source = given("참가자 명단\n아이디,이름\nkim@example.org,김민수\nlee@example.org,이수\n".encode())
+    assert (source.columns, source.scores, source.skip_records) == ((EMAIL, NAME), (40, 100), 2)
+
+
+def test_a_list_without_a_header_is_refused_and_loses_no_row(refusal: Callable[..., str]) -> None:
+    assert refusal("김민수,kim@example.org\n이수,lee@example.org\n".encode()).startswith("No column holds e-mail")
+
+
 def test_a_mapping_wins_over_recognition(given: Prepare) -> None:
     source = given(
         b"name,email,contact mail,shirt\nA,old@example.org,new@example.org,L\n",
