@@ -6,7 +6,7 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import orjson
@@ -19,6 +19,7 @@ from benchmarks.measuring import Row, ratios
 from evq.embedded import find_server
 
 PACKAGES = ("evq", "redis", "hiredis", "orjson", "anyio", "email-validator", "phonenumbers", "qrcode")
+PEERS = ("pillow", "polars", "pydantic", "qrcodegen", "segno", "zxing-cpp")
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
@@ -69,6 +70,7 @@ def _meta() -> dict[str, object]:
             "python": platform.python_version(),
             "redis-server": _answer([find_server(), "--version"]),
             **{package: version(package) for package in PACKAGES},
+            **{peer: version(peer) for peer in PEERS if any(distributions(name=peer))},
         },
         "commit": _answer(["git", "--no-optional-locks", "describe", "--always", "--dirty"]),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
