@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from evq_ext._records import Record, RecordReader
-from evq_ext._rules import Rules, Verdict, check_call, duplicate_of
+from evq_ext._rules import BUSY, Rules, Verdict, check_call, duplicate_of
 from evq_ext.types import Batch, Column, ColumnData, Duplicate, DuplicatePolicy, NumberBy, Reject, Warned
 
 _MOST = 0xFFFFFFFF  # bytes in a column: its offsets are uint32
@@ -71,7 +71,9 @@ class RowParser:
         return batch
 
     def _parse(self, data: bytes, *, last: bool) -> Batch:
-        check_call(len(data), fed=self._fed, finished=self._finished, busy=self._busy)
+        check_call(len(data), fed=self._fed, finished=self._finished)
+        if self._busy:
+            raise RuntimeError(BUSY)
         self._busy = True
         self._fed += len(data)
         draft = _Draft(len(self._rules.kept))

@@ -212,8 +212,10 @@ cdef class RowParser:
         return batch
 
     cdef object parse(self, bytes data, bint last):
-        check_call(len(data), fed=self.fed, finished=self.finished, busy=self.busy)
-        self.busy = True
+        check_call(len(data), fed=self.fed, finished=self.finished)
+        if self.busy:
+            raise RuntimeError(_rules.BUSY)
+        self.busy = True  # no other thread can run between the question and this
         self.take_input(data, last)
         self.read()
         batch = self.settle()

@@ -14,6 +14,10 @@ from evq_ext.types import Column, DuplicatePolicy, Finding, Kind, NumberBy
 _RUN_OF_SPACES: Final = re.compile(" +")
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]{1,3}", re.IGNORECASE)
 _MARKED_AS_TEXT: Final = tuple(_tables.TEXT_MARK + start for start in _tables.FORMULA_STARTS)
+BUSY: Final = (
+    "Another call of this parser is under way in another thread, or was broken off by an error. Feed a parser from one "
+    "thread at a time, and make a new one after an error."
+)
 
 
 class _CellError(Exception):
@@ -103,16 +107,8 @@ class Rules:
         return Verdict(raw, (), tuple(errors), ()) if errors else Verdict(raw, tuple(values), (), tuple(warnings))
 
 
-def check_call(size: int, *, fed: int, finished: bool, busy: bool) -> None:
-    """Raise if `size` bytes cannot be fed after the `fed` ones.
-
-    ValueError if they are too many, or the parser is finished; RuntimeError if a call of it has not returned.
-    """
-    if busy:
-        raise RuntimeError(
-            "Another call of this parser is under way in another thread, or was broken off by an error. Feed a parser "
-            "from one thread at a time, and make a new one after an error."
-        )
+def check_call(size: int, *, fed: int, finished: bool) -> None:
+    """Raise ValueError if `size` bytes cannot be fed after the `fed` ones: too many, or the parser is finished."""
     if finished:
         raise ValueError("This parser is finished; make a new one for the next file.")
     if size > _tables.FEED_MAX_BYTES:
