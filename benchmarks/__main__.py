@@ -12,7 +12,12 @@ from rich.console import Console
 from benchmarks.measuring import FULL, QUICK, Effort, Row
 from benchmarks.showing import save, show
 
-SUITES: Final = {"import": "benchmarks.imports", "qr": "benchmarks.qr", "queue": "benchmarks.queue"}
+SUITES: Final = {
+    "import": "benchmarks.imports",
+    "qr": "benchmarks.qr",
+    "queue": "benchmarks.queue",
+    "pipeline": "benchmarks.pipeline",
+}
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ INSTALLED = {distribution.name.lower() for distribution in distributions()}
 
 def _benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
 
 
 @pytest.mark.skipif(not INSTALLED.issuperset(PEERS), reason="the peers are not installed; `make bench` installs them")
@@ -31,12 +31,12 @@ def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) 
     document = json.loads((tmp_path / "figures.json").read_bytes())
     assert document["meta"].keys() == {"machine", "versions", "commit", "date"}
     assert len(run.stdout.splitlines()) == len(document["rows"])
-    assert {row["suite"] for row in document["rows"]} == {"import", "qr", "queue"}
+    assert {row["suite"] for row in document["rows"]} == {"import", "pipeline", "qr", "queue"}
     for row in document["rows"]:
         assert row.keys() == {field.name for field in fields(Row)}
         assert row["better"] in {"higher", "lower"}
         assert 0 < row["min"] <= row["median"] <= row["max"]
-        assert row["n"] == 1
+        assert row["n"] >= 1
 
 
 def test_one_suite_can_be_named() -> None:

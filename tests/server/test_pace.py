@@ -1,6 +1,6 @@
 """How many rows the next transaction takes."""
 
-from evq_server.pipeline.pace import FIRST, MOST, TARGET, Pace
+from evq_server.pipeline.pace import FIRST, LEAST, MOST, TARGET, Pace
 
 
 def test_transactions_grow_to_the_most_while_they_are_fast() -> None:
@@ -12,12 +12,12 @@ def test_transactions_grow_to_the_most_while_they_are_fast() -> None:
     assert sizes == [FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST, MOST]
 
 
-def test_a_slow_transaction_makes_the_next_one_as_small_as_is_fast() -> None:
+def test_a_slow_transaction_makes_the_next_one_as_small_as_is_fast_and_worth_a_commit() -> None:
     pace = Pace()
-    pace.took(1_000, 8 * TARGET)
-    assert pace.next() == 125
-    pace.took(125, 1_000 * TARGET)
-    assert pace.next() == 1
+    pace.took(1_000, 1.25 * TARGET)
+    assert pace.next() == 800
+    pace.took(800, 1_000 * TARGET)
+    assert pace.next() == LEAST
 
 
 def test_a_small_rest_is_no_measure_unless_it_is_slow() -> None:
@@ -25,4 +25,4 @@ def test_a_small_rest_is_no_measure_unless_it_is_slow() -> None:
     pace.took(1, TARGET / 2)
     assert pace.next() == FIRST
     pace.took(10, 10 * TARGET)
-    assert pace.next() == 1
+    assert pace.next() == LEAST

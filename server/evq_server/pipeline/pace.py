@@ -2,12 +2,13 @@
 
 from typing import Final
 
-TARGET: Final = 0.08
+TARGET: Final = 0.05
 """How long a transaction should take, s; whoever wants to write waits for it, as a check-in does."""
 FIRST: Final = 1_000
 """Rows of the first transaction."""
+LEAST: Final = 500
+"""Rows of any: fewer would not be faster, because the commit itself takes its time."""
 MOST: Final = 10_000
-"""Rows of any."""
 
 
 class Pace:
@@ -26,4 +27,4 @@ class Pace:
         """
         if rows >= self._rows or seconds > TARGET:
             fitting = int(rows * TARGET / max(seconds, 1e-6))
-            self._rows = max(1, min(fitting, 2 * self._rows, MOST))
+            self._rows = min(max(fitting, LEAST), 2 * self._rows, MOST)

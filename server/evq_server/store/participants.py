@@ -26,7 +26,7 @@ DUPLICATE: Final = "duplicate_in_event"
 """The code of a row whose e-mail the event has already."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One accepted row of an upload; *row* is its number there, *email* its identity."""
 
     row: int
