@@ -49,7 +49,9 @@ def ods(path: Path, sheets: Mapping[str, Rows | str], *, hidden: Sequence[str] =
 
 def _ods_row(row: Sequence[Value]) -> str:
     cells = (
-        f'<table:table-cell office:value-type="string"><text:p>{escape(value)}</text:p></table:table-cell>'
+        "<table:table-cell/>"
+        if value == ""
+        else f'<table:table-cell office:value-type="string"><text:p>{escape(value)}</text:p></table:table-cell>'
         if isinstance(value, str)
         else f'<table:table-cell office:value-type="float" office:value="{value}"/>'
         for value in row
@@ -69,7 +71,9 @@ def xls(
     """Write a BIFF8 workbook; *cells* are further records of each sheet."""
     bodies = [
         _biff(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0))
-        + b"".join(_xls_cell(row, col, value) for row, line in enumerate(rows) for col, value in enumerate(line))
+        + b"".join(
+            _xls_cell(row, col, value) for row, line in enumerate(rows) for col, value in enumerate(line) if value != ""
+        )
         + cells
         + _biff(0x0A)
         for rows in sheets.values()
@@ -164,6 +168,8 @@ def _xlsb_sheet(rows: Rows, far: tuple[int, int] | None) -> bytes:
         content += _brt(0, struct.pack("<I", row) + bytes(21))
         for column, value in enumerate(line):
             place = struct.pack("<II", column, 0)
+            if value == "":
+                continue
             if isinstance(value, str):
                 content += _brt(6, place + _brt_text(value))
             else:

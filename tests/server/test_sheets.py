@@ -87,6 +87,11 @@ def test_record_n_is_row_n_of_the_sheet(tmp_path: Path, write: Write) -> None:
     ]
 
 
+def test_empty_columns_before_the_first_are_kept(tmp_path: Path, write: Write) -> None:
+    rows: Rows = [[], ["", "", "이메일"], ["", "", "a@example.org"]]
+    assert _convert(write(tmp_path / "w", {"s": rows}))[1] == ["", ",,이메일", ",,a@example.org"]
+
+
 def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path, write: Write) -> None:
     content: dict[str, Rows] = {
         "notes": [["hello"]],

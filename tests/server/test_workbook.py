@@ -71,6 +71,19 @@ def test_days_may_be_counted_from_1904(tmp_path: Path) -> None:
     assert _convert(path)[1] == ["2026-03-01"]
 
 
+def test_an_extension_does_not_change_from_when_days_are_counted(tmp_path: Path) -> None:
+    xml = f"""<workbook xmlns="{MAIN}" xmlns:r="x" xmlns:x15="y"><workbookPr date1904="1"/>
+        <sheets><sheet name="s" r:id="worksheet"/></sheets>
+        <extLst><ext><x15:workbookPr chartTrackingRefBase="1"/></ext></extLst></workbook>"""
+    parts = {
+        "xl/workbook.xml": xml,
+        "xl/styles.xml": '<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+        "xl/_rels/workbook.xml.rels": relations(worksheet="worksheets/sheet1.xml", styles="styles.xml"),
+    }
+    path = crafted(tmp_path / "w.xlsx", sheet_of('<c s="1"><v>44620</v></c>'), **parts)
+    assert _convert(path)[1] == ["2026-03-01"]
+
+
 def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path) -> None:
     path = tmp_path / "w.xlsx"
     with xlsxwriter.Workbook(path) as workbook:

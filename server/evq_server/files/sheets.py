@@ -173,8 +173,9 @@ def _fields_named(sheet: CalamineSheet) -> int:
 def _write(sheet: CalamineSheet, out: Path) -> None:
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
+        indent = [""] * (sheet.start[1] if sheet.start else 0)  # the parser leaves out empty columns before the first
         for number, row in enumerate(sheet.iter_rows(), start=1):
-            cells = [text_of(value) for value in row]
+            cells = [*indent, *map(text_of, row)]
             while cells and not cells[-1]:
                 cells.pop()
             if len(cells) > SHEET_READ_COLUMNS:

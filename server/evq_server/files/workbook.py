@@ -125,8 +125,8 @@ class Workbook:
         """Read the list of sheets, in the workbook's order, and from when on days are counted."""
         sheets = []
         for name, attributes in self._archive.elements(book):
-            if name == "workbookPr":
-                self._epoch_1904 = attributes.get("date1904", "0") in {"1", "true"}
+            if name == "workbookPr":  # there may be another one, an extension of Excel 2013, without the attribute
+                self._epoch_1904 |= attributes.get("date1904", "0") in {"1", "true"}
             if name == "sheet":
                 id_ = next((value for key, value in attributes.items() if key.endswith("}id")), "")
                 kind, part = relations.get(id_, ("", ""))
