@@ -80,6 +80,7 @@ def test_an_encoding_that_shows_only_after_80_000_rows_is_found(found: Detect) -
     assert found(ascii_rows + "김민수,minsu@example.org,한빛전자\r\n".encode("cp949")) == "cp949"
     assert found(ascii_rows + "김민수,minsu@example.org,한빛전자\r\n".encode()) == "utf-8"
     assert found(ascii_rows + b"User\xff,user@example.org,x\r\n") == "utf-8"
+    assert found(ascii_rows + "O\u2019Brien,obrien@example.org,x\r\n".encode("cp1252")) == "windows-1252"
     assert found(ascii_rows + "José,jose@example.org,x\r\n".encode("cp1252")) == "windows-1252"
 
 

@@ -19,10 +19,14 @@ _NUL_SHARE: Final = 0.25  # of the code units of UTF-16 are ASCII, as a list hol
 _LEAST_SCORE: Final = 0.5  # of the characters must be likely
 
 _CELL_END: Final = re.compile(r'[,;\t|"]+')
-# A letter of Western Europe where a word may have one: among small letters, or at the beginning.
+# A letter of Western Europe where a word may have one, among small letters or first; an apostrophe within a word.
 _WESTERN: Final = re.compile(
-    r"(?<![^\x00-\x7f])(?:(?<=[A-Za-z])[\xdf-\xf6\xf8-\xfc\u0153\u0161\u017e]|[\xe0-\xf6\xf8-\xfc\u0153\u0161\u017e](?=[A-Za-z])"
-    r"|(?<![a-z])[\xc0-\xd6\xd8-\xdc\u0152\u0160\u017d](?=[A-Za-z]))(?![^\x00-\x7f])"
+    r"(?<![^\x00-\x7f])(?:"
+    r"(?<=[A-Za-z])[\xdf-\xf6\xf8-\xfc\u0153\u0161\u017e]"
+    r"|[\xe0-\xf6\xf8-\xfc\u0153\u0161\u017e](?=[A-Za-z])"
+    r"|(?<![a-z])[\xc0-\xd6\xd8-\xdc\u0152\u0160\u017d](?=[A-Za-z])"
+    r"|(?<=[A-Za-z])\u2019(?=[A-Za-z])"
+    r")(?![^\x00-\x7f])"
 )
 # For each encoding the rows of its character set in which nearly all of a list's characters are: the set's codec, and
 # the rows' first bytes. Of encodings whose characters are equally likely, the first one is taken.
@@ -107,7 +111,7 @@ def _sample(upload: Path, first_wrong: int) -> bytes:
 
 def _by_characters(sample: bytes) -> str | None:
     """Return the encoding in which most of the sample's characters are likely."""
-    scores = {encoding: _score(sample, encoding) for encoding in (*_LIKELY_ROWS, "windows-1252")}
+    scores = {encoding: _score(sample, encoding) for encoding in ("windows-1252", *_LIKELY_ROWS)}
     best = max(scores, key=scores.__getitem__)
     return best if scores[best] > _LEAST_SCORE else None
 
