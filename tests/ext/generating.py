@@ -27,7 +27,7 @@ LABELS: Final = (
 ENDINGS: Final = (
     *("kr", "com", "co.kr", "ORG", "museum", "c", "k1", "1k", "한국", "xn--3e0b707e", "123"),
     *_tables.SPECIAL_USE_TLDS,
-    *("Test", "ONION", "x.local", "tests", "example"),
+    *("Test", "ONION", "x.local", "tests", "example", "t" * 63, "t" * 64),
 )
 NOISE: Final = (
     *"@.-_ ,;:<>()[]\"\\'+/#~0aZ",
@@ -167,6 +167,7 @@ def phones(chance: random.Random, home: str) -> Iterator[str]:
                 *("", "", prefix, prefix, prefix, f"+{code}", f"+{code}", f"+{code}(0)", f"+{code}{prefix}", code),
                 *(f"00{code}", f"001{code}", f"011{code}", f"0{prefix}", "+", "++" + code, f"({prefix}", "tel:", "+0"),
                 *(f"({code})", f"+{chance.randrange(1000)}", f"＋{code}", "8", "15", "081", "08512"),
+                *(f"{prefix}15", f"{prefix}21", "9041", "17911", "003768", "1831"),  # carriers
             )
         )
         text = head + _digits(chance, region) if chance.random() < 0.98 else chance.choice(WORDS)

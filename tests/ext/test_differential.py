@@ -102,7 +102,7 @@ def test_an_email_is_what_the_library_says(compiled: "type[RowParser]") -> None:
     compare_emails(compiled, 2_000)
 
 
-@pytest.mark.parametrize("region", ["KR", "US", "GB"])
+@pytest.mark.parametrize("region", ["KR", "US", "BR", "DE"])
 def test_a_phone_number_is_what_the_library_says(compiled: "type[RowParser]", region: str) -> None:
     compare_phones(compiled, 2_000, region)
 
