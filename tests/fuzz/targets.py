@@ -134,7 +134,7 @@ def _column(values: list[bytes]) -> ColumnData:
 
 
 def qr(data: bytes) -> None:
-    """Draw a text of digits, letters or bytes in any size; the slow twin chooses masks and writes PNG now and then."""
+    """Draw a text of digits, letters or bytes in any size; the twin, which is slow, draws some of the short ones."""
     if len(data) < 4:
         return
     options, scale, border, times = data[:4]
@@ -143,10 +143,11 @@ def qr(data: bytes) -> None:
     level: Any = "LMQH"[options & 3]
     size: dict[str, Any] = {"level": level, "scale": scale % 70, "border": border % 70}
     png = _outcome(partial(_qr.qr_png, **size), text)
-    if options < 64 and len(text) < 40:
+    if options < 32 and len(text) < 40:
         assert png == _outcome(partial(_qr_reference.qr_png, **size), text), (text, size)
-    drawn = [_outcome(partial(each.qr_matrix, level=level, mask=options >> 5), text) for each in (_qr, _qr_reference)]
-    assert drawn[0] == drawn[1], (text, level, options >> 5)
+    matrix = _outcome(partial(_qr.qr_matrix, level=level, mask=options >> 5), text)
+    if scale < 64 and len(text) < 200:
+        assert matrix == _outcome(partial(_qr_reference.qr_matrix, level=level, mask=options >> 5), text), (text, level)
 
 
 def _plain(batch: Batch) -> tuple[object, ...]:
