@@ -112,6 +112,8 @@ class ImportResult(Wire, frozen=True, kw_only=True):
     """Accepted rows by the code of a warning about them."""
     encoding: str
     sheet: str | None
+    hidden_sheets: list[str] = []
+    """The workbook's hidden sheets, which were not looked at, as no sheet was asked for."""
     columns: list[ColumnFound]
 
 

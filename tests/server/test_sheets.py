@@ -30,7 +30,7 @@ def _kind(workbook: Path) -> Kind:
 
 def _convert(workbook: Path, *, sheet: str | None = None) -> tuple[str, list[str]]:
     out = workbook.with_suffix(".csv")
-    name = convert(workbook, out, kind=_kind(workbook), sheet=sheet, on_progress=_ignore)
+    name = convert(workbook, out, kind=_kind(workbook), sheet=sheet, on_progress=_ignore).name
     lines = out.read_text().splitlines()
     out.unlink()
     return name, lines
@@ -103,6 +103,8 @@ def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path, write: W
     assert _convert(path) == ("list", ["이름,이메일"])
     assert _convert(path, sheet="old")[0] == "old"
     assert _refusal(path, sheet="third").code == "sheet_unknown"
+    chosen = convert(path, tmp_path / "out.csv", kind=_kind(path), sheet=None, on_progress=_ignore)
+    assert chosen == ("list", ["old"])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def _workbook(path: Path, **content: list[Any]) -> Path:
 
 def _convert(workbook: Path, *, sheet: str | None = None) -> tuple[str, list[str]]:
     out = workbook.with_suffix(".csv")
-    name = convert(workbook, out, sheet=sheet, on_progress=_ignore)
+    name = convert(workbook, out, sheet=sheet, on_progress=_ignore).name
     lines = out.read_text().splitlines()
     out.unlink()
     return name, lines
@@ -92,6 +92,8 @@ def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path) -> None:
         workbook.get_worksheet_by_name("old").hide()
     assert _convert(path) == ("list", ["이름,이메일"])
     assert _convert(path, sheet="old")[0] == "old"
+    for sheet, chosen in {None: ("list", ["old"]), "mails": ("mails", [])}.items():
+        assert convert(path, tmp_path / "out.csv", sheet=sheet, on_progress=_ignore) == chosen
 
 
 def test_a_very_hidden_sheet_is_read_only_if_it_is_named(tmp_path: Path) -> None:

@@ -20,6 +20,18 @@ class Sheet(NamedTuple):
     part: str = ""
 
 
+class Chosen(NamedTuple):
+    """The sheet that was read, and the hidden ones that were not looked at."""
+
+    name: str
+    hidden: list[str]
+
+
+def hidden_from(sheets: Sequence[Sheet], name: str | None) -> list[str]:
+    """Return the names of the sheets that are not looked at when *name* is asked for: none if it is one of them."""
+    return [sheet.name for sheet in sheets if not sheet.visible] if name is None else []
+
+
 def wanted(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:
     """Return the sheets that may be the list: the one called *name*, or without it all that are visible.
 

@@ -5,7 +5,7 @@ or run for minutes, and none of these can be caught. So it runs in a child with 
 is an ordinary error of the file.
 
 The child writes one JSON object a line to its stdout: `{"progress": 0.4}` as it goes, and at the end either
-`{"sheet": "..."}` or `{"refused": "...", "params": {...}}`.
+`{"sheet": "...", "hidden": [...]}` or `{"refused": "...", "params": {...}}`.
 """
 
 import csv
@@ -34,7 +34,7 @@ from python_calamine import (
 
 from evq_ext import SHEET_READ_COLUMNS, cell_name
 from evq_server.files.archive import Archive
-from evq_server.files.choosing import CELL_LIMIT, HEAD_ROWS, Sheet, fields_named, wanted
+from evq_server.files.choosing import CELL_LIMIT, HEAD_ROWS, Chosen, Sheet, fields_named, hidden_from, wanted
 from evq_server.files.refusals import FileError
 
 MEMORY_LIMIT = 1 << 30  # bytes of address space
@@ -50,8 +50,10 @@ Kind = Literal["xls", "xlsb", "ods"]
 Value = str | float | bool | dt.date | dt.time | dt.timedelta
 
 
-def convert(workbook: Path, out: Path, *, kind: Kind, sheet: str | None, on_progress: Callable[[float], None]) -> str:
-    """Write one sheet of *workbook* to *out* as UTF-8 CSV whose record n is the sheet's row n; return the sheet's name.
+def convert(
+    workbook: Path, out: Path, *, kind: Kind, sheet: str | None, on_progress: Callable[[float], None]
+) -> Chosen:
+    """Write one sheet of *workbook* to *out* as UTF-8 CSV whose record n is the sheet's row n.
 
     Without *sheet* it is the visible sheet whose header names the most fields. *on_progress* gets a fraction, 0 to 1,
     at least every 50 ms, and may raise to stop. Raises FileError if the workbook cannot be read.
@@ -68,17 +70,17 @@ def convert(workbook: Path, out: Path, *, kind: Kind, sheet: str | None, on_prog
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as child:
             try:
-                name = _follow(child, on_progress)
+                chosen = _follow(child, on_progress)
             finally:
                 child.kill()
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
         named.unlink(missing_ok=True)
-    return name
+    return chosen
 
 
-def _follow(child: "subprocess.Popen[bytes]", on_progress: Callable[[float], None]) -> str:
+def _follow(child: "subprocess.Popen[bytes]", on_progress: Callable[[float], None]) -> Chosen:
     """Read the child's lines until it says which sheet it has written."""
     fraction = 0.0
     for line in _lines(child, deadline=time.monotonic() + TIME_LIMIT):
@@ -86,7 +88,7 @@ def _follow(child: "subprocess.Popen[bytes]", on_progress: Callable[[float], Non
         if "refused" in said:
             raise FileError(said["refused"], **said["params"])
         if "sheet" in said:
-            return str(said["sheet"])
+            return Chosen(said["sheet"], said["hidden"])
         fraction = said.get("progress", fraction)
         on_progress(fraction)
     raise FileError("workbook_limits", gigabytes=MEMORY_LIMIT >> 30, seconds=CPU_LIMIT)
@@ -119,7 +121,7 @@ def main(parent: str, workbook: str, out: str, sheet: str | None = None) -> None
     try:
         if path.suffix != ".xls":
             _check_archive(path)
-        chosen = _choose(path, sheet)
+        chosen, hidden = _choose(path, sheet)
         _write(chosen, Path(out))
     except FileError as error:
         _say(refused=error.code, params=error.params)
@@ -130,7 +132,7 @@ def main(parent: str, workbook: str, out: str, sheet: str | None = None) -> None
     except BaseException:  # noqa: BLE001  the parser's errors have no common ancestor, and its panics are no Exception
         _say(refused="workbook_damaged", params={})
     else:
-        _say(sheet=chosen.name)
+        _say(sheet=chosen.name, hidden=hidden)
 
 
 def _check_archive(path: Path) -> None:
@@ -154,15 +156,19 @@ def _limit_this_process(parent: int) -> None:
         sys.exit(1)
 
 
-def _choose(path: Path, name: str | None) -> CalamineSheet:
-    """Load the sheet called *name*, or the visible one whose header names the most fields, or the first visible one."""
+def _choose(path: Path, name: str | None) -> tuple[CalamineSheet, list[str]]:
+    """Load the sheet called *name*, or the visible one whose header names the most fields, or the first visible one.
+
+    Return it, and the names of the hidden ones that were not looked at.
+    """
     workbook = CalamineWorkbook.from_path(path)
     sheets = [
         Sheet(sheet.name, sheet.visible == SheetVisibleEnum.Visible)
         for sheet in workbook.sheets_metadata
         if sheet.typ == SheetTypeEnum.WorkSheet
     ]
-    return max((workbook.get_sheet_by_name(sheet.name) for sheet in wanted(sheets, name)), key=_fields_named)
+    candidates = (workbook.get_sheet_by_name(sheet.name) for sheet in wanted(sheets, name))
+    return max(candidates, key=_fields_named), hidden_from(sheets, name)
 
 
 def _fields_named(sheet: CalamineSheet) -> int:

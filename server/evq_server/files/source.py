@@ -6,7 +6,7 @@ What a file is, its content says; its name is never trusted.
 import codecs
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,8 +45,8 @@ class Source:
 
     *path* is the upload itself where that is delimited text already; *size* is in bytes; *codec* reads it. *encoding*
     is the upload's. *header* are the columns' names as the organiser sees them, *columns* what they become, *scores*
-    how surely. *number_by* says what a row number means: the line of a text file, or the record, which is the table's
-    own row.
+    how surely. *hidden_sheets* were not looked at, as no sheet was asked for. *number_by* says what a row number means:
+    the line of a text file, or the record, which is the table's own row.
     """
 
     kind: Kind
@@ -55,6 +55,7 @@ class Source:
     codec: str
     encoding: str
     sheet: str | None
+    hidden_sheets: tuple[str, ...] = ()
     delimiter: bytes
     number_by: Literal["line", "record"]
     header: tuple[str, ...]
@@ -86,13 +87,14 @@ def prepare(
     with upload.open("rb") as file:
         head = file.read(_HEAD)
     kind = _kind_of(upload, head)
+    hidden: list[str] = []
     if kind == "xlsx" or kind == "xlsb" or kind == "xls" or kind == "ods":  # noqa: PLR1714  mypy follows this
         if encoding is not None:
             raise FileError("encoding_of_workbook")
         if kind == "xlsx":
-            sheet = workbook.convert(upload, canonical, sheet=sheet, on_progress=on_progress)
+            sheet, hidden = workbook.convert(upload, canonical, sheet=sheet, on_progress=on_progress)
         else:
-            sheet = sheets.convert(upload, canonical, kind=kind, sheet=sheet, on_progress=on_progress)
+            sheet, hidden = sheets.convert(upload, canonical, kind=kind, sheet=sheet, on_progress=on_progress)
         path, codec, encoding = canonical, "utf-8", "utf-8"
     else:
         if sheet is not None and kind != "xml":
@@ -103,7 +105,8 @@ def prepare(
             sheet = convert_markup(upload, canonical, kind=kind, codec=codec, sheet=sheet, on_progress=on_progress)
             path, codec = canonical, "utf-8"
     try:
-        return _described(path, kind, codec, encoding, sheet, mapping)
+        source = _described(path, kind, codec, encoding, sheet, mapping)
+        return replace(source, hidden_sheets=tuple(hidden))
     except FileError:
         canonical.unlink(missing_ok=True)
         raise

@@ -11,7 +11,7 @@ from typing import Final
 
 from evq_ext import SharedStrings, SheetError, SheetReader, format_kind, read_records
 from evq_server.files.archive import MAX_ENTRIES, Archive
-from evq_server.files.choosing import HEAD_ROWS, Sheet, fields_named, wanted
+from evq_server.files.choosing import HEAD_ROWS, Chosen, Sheet, fields_named, hidden_from, wanted
 from evq_server.files.refusals import FileError
 
 MAX_OUTPUT: Final = 1 << 30
@@ -31,8 +31,8 @@ _OF_WORKBOOKS: Final = {
 }
 
 
-def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callable[[float], None]) -> str:
-    """Write one sheet of *workbook* to *out* as UTF-8 CSV whose record n is the sheet's row n; return the sheet's name.
+def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callable[[float], None]) -> Chosen:
+    """Write one sheet of *workbook* to *out* as UTF-8 CSV whose record n is the sheet's row n.
 
     Without *sheet* it is the visible sheet whose header names the most fields. *on_progress* gets a fraction, 0 to 1,
     for each 256 KiB, and may raise to stop; nothing is left of *out* then. Raises FileError.
@@ -47,7 +47,7 @@ def convert(workbook: Path, out: Path, *, sheet: str | None, on_progress: Callab
 
 def _write(
     workbook: "Workbook", write: Callable[[bytes], object], name: str | None, on_progress: Callable[[float], None]
-) -> str:
+) -> Chosen:
     candidates = wanted(workbook.sheets, name)
     shared = done = written = 0
     whole = max(1, workbook.shared_size() + min(map(workbook.size, candidates)))
@@ -62,7 +62,7 @@ def _write(
             raise FileError("sheet_too_long", sheet=sheet.name, gigabytes=MAX_OUTPUT >> 30)
         write(records)
         on_progress(min(1.0, (shared + done) / whole))
-    return sheet.name
+    return Chosen(sheet.name, hidden_from(workbook.sheets, name))
 
 
 class Workbook:

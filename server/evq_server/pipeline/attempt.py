@@ -110,6 +110,7 @@ class Attempt:
             warnings=found.warnings,
             encoding=found.encoding,
             sheet=found.sheet,
+            hidden_sheets=list(found.hidden_sheets),
             columns=[
                 ColumnFound(header=header, field=field, score=score)
                 for header, field, score in zip(found.header, found.fields, found.scores, strict=True)

@@ -41,6 +41,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     """How surely."""
     encoding: str
     sheet: str | None
+    hidden_sheets: tuple[str, ...] = ()
+    """Those that were not looked at, being hidden."""
     rejected: int
     repeated: int
     """Rows left out because another row of the file has their e-mail."""
@@ -119,6 +121,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         scores=source.scores,
         encoding=source.encoding,
         sheet=source.sheet,
+        hidden_sheets=source.hidden_sheets,
         rejected=rejects.count,
         repeated=repeated,
         reasons=dict(rejects.reasons),
