@@ -180,7 +180,7 @@ async def test_s03_the_pipeline_reports_0_25_50_75_90_100_in_this_order(tmp_path
 
 
 async def test_s03_progress_within_a_step_is_finer_than_its_milestones(tmp_path: Path) -> None:
-    seen = await run_recorded(tmp_path, write_csv(tmp_path, 300))
+    seen = await run_recorded(tmp_path, write_csv(tmp_path, 10_000))
 
     assert [progress for progress in seen if progress.percentage not in (0, 25, 50, 75, 90, 100)]
 
