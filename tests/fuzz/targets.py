@@ -143,7 +143,7 @@ def qr(data: bytes) -> None:
     level: Any = "LMQH"[options & 3]
     size: dict[str, Any] = {"level": level, "scale": scale % 70, "border": border % 70}
     png = _outcome(partial(_qr.qr_png, **size), text)
-    if options < 32 and len(text) < 40:
+    if options < 32 and len(text) < 40 and size["scale"] < 10:
         assert png == _outcome(partial(_qr_reference.qr_png, **size), text), (text, size)
     matrix = _outcome(partial(_qr.qr_matrix, level=level, mask=options >> 5), text)
     if scale < 64 and len(text) < 200:
