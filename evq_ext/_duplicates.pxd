@@ -63,8 +63,9 @@ cdef inline void drop_twins(Outputs* outputs) noexcept nogil:
 
 cdef inline void move_run(Outputs* outputs, size_t kept, size_t first, size_t last) noexcept nogil:
     """Move the rows from `first` up to `last` to behind those that are kept."""
+    cdef Row* rows = <Row*>outputs.rows.data
     cdef size_t index
-    memmove(outputs.rows.data + kept * sizeof(Row), outputs.rows.data + first * sizeof(Row), (last - first) * sizeof(Row))
+    memmove(rows + kept, rows + first, (last - first) * sizeof(Row))
     for index in range(outputs.kept):
         move_values(&outputs.columns[index], kept, first, last)
 
