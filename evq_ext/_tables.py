@@ -119,7 +119,8 @@ PHONE_SEPARATORS: Final = "-. ()/"  # of which the library takes no notice, wher
 SHEET_MAX_ROWS: Final = 1_048_576
 SHEET_MAX_COLUMNS: Final = 16_384  # XFD
 SHEET_READ_COLUMNS: Final = 256  # IV; a value beyond it is an error
-SHARED_MAX_BYTES: Final = 256 * 1024 * 1024  # all shared texts, and 4 bytes for each
+# All shared texts, and 4 bytes for each; a little less than 2**28, at which an array that doubles would grow again.
+SHARED_MAX_BYTES: Final = 255 * 1024 * 1024
 TAG_MAX_BYTES: Final = 64 * 1024
 RUN_MAX_BYTES: Final = 4 * 1024 * 1024  # of one piece of text; what is behind cannot make a longer cell
 # Of a cell's text before escapes are read: 7 bytes make at least one character, so that more is too long for a cell.

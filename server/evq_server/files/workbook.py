@@ -1,6 +1,6 @@
 """An Excel workbook (XLSX, XLSM) becomes canonical CSV, read by the core in this process.
 
-Nothing is sized by what the workbook declares: memory is its shared texts, at most 256 MiB, and a chunk.
+Nothing is sized by what the workbook declares: memory is its shared texts, at most 255 MiB, and a chunk.
 """
 
 import posixpath
