@@ -17,7 +17,7 @@ help: ## List the targets
 setup: $(INSTALLED) ## Create .venv and install everything, the compiled core included
 
 # Installed anew only when something that it depends on has changed, so that a second run needs no network.
-$(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard evq_ext/*.pyx evq_ext/*.pxd evq_ext/*.h)
+$(INSTALLED): pyproject.toml setup.py constraints.txt $(wildcard evq_ext/*.pxd evq_ext/*.h evq_ext/*/*.p[yx]*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "evq needs Python 3.11 or newer; choose one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -70,4 +70,4 @@ constraints: $(PEERS) ## Pin what is installed now
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what was built and installed; data folders stay
-	rm -rf $(VENV) build dist *.egg-info evq_ext/*.so evq_ext/*.c
+	rm -rf $(VENV) build dist *.egg-info evq_ext/*/*.so evq_ext/*/*.c

@@ -26,7 +26,9 @@ class LoudBuild(build_ext):
             raise
 
 
-extensions = cythonize([Extension("evq_ext.*", ["evq_ext/*.pyx"], extra_compile_args=["-O3"])])
+extensions = cythonize(
+    [Extension("evq_ext.*", ["evq_ext/*/*.pyx"], include_dirs=["evq_ext"], extra_compile_args=["-O3"])]
+)
 for extension in extensions:
     extension.optional = True  # cythonize does not pass it on
 

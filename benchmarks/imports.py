@@ -11,8 +11,9 @@ import evq_ext
 from benchmarks import import_peers, sheets
 from benchmarks.measuring import Effort, Row, compare_rates
 from benchmarks.people import COLUMNS, people_csv
-from evq_ext import Batch, _reference, strings
-from evq_ext.encodings import transcoder
+from evq_ext import Batch, strings
+from evq_ext.encoding.encodings import transcoder
+from evq_ext.rows import _reference
 
 ROWS: Final = 1_000_000
 SAMPLE: Final = 10_000

@@ -11,7 +11,8 @@ from PIL import Image
 
 from benchmarks import qr_peers
 from benchmarks.measuring import Effort, Row, agree, alternate, figures
-from evq_ext import _qr_reference, qr_matrix, qr_png
+from evq_ext import qr_matrix, qr_png
+from evq_ext.qr import _reference as _qr_reference
 
 TOKEN: Final = "7ZK3QW9M2XR5T8VYB4N6PJ1HDC"  # noqa: S105 - nobody's; 26 characters, as a ticket's token has
 FAST: Final = 10_000

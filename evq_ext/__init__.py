@@ -10,16 +10,16 @@ picture = qr_png("0123456789ABCDEFGHJKMNPQRS")
 
 from typing import TYPE_CHECKING
 
-from evq_ext._cells import cell_name
 from evq_ext._implementation import IMPLEMENTATION
-from evq_ext._qr_rules import QrError
-from evq_ext._records import read_records, sniff_delimiter
-from evq_ext._rules import with_mark, without_mark
 from evq_ext._tables import SHEET_READ_COLUMNS
-from evq_ext.authority import REGIONS
-from evq_ext.encodings import Utf8Check, transcoder
-from evq_ext.formats import format_kind
+from evq_ext.contacts.authority import REGIONS
+from evq_ext.encoding.encodings import Utf8Check, transcoder
 from evq_ext.headers import EXACT, FIELDS, find_header, kind_of, recognise
+from evq_ext.qr._rules import QrError
+from evq_ext.rows._records import read_records, sniff_delimiter
+from evq_ext.rows._rules import with_mark, without_mark
+from evq_ext.sheet._cells import cell_name
+from evq_ext.sheet.formats import format_kind
 from evq_ext.types import (
     Batch,
     Column,
@@ -36,15 +36,16 @@ from evq_ext.types import (
 )
 
 if TYPE_CHECKING or IMPLEMENTATION == "compiled":
-    from evq_ext._order import order_of, take
-    from evq_ext._qr import qr_matrix, qr_png, qr_svg
-    from evq_ext._rows import RowParser
-    from evq_ext._sheet import SharedStrings, SheetReader
-    from evq_ext._strings import strings
+    from evq_ext.columns._order import order_of, take
+    from evq_ext.columns._strings import strings
+    from evq_ext.qr._qr import qr_matrix, qr_png, qr_svg
+    from evq_ext.rows._rows import RowParser
+    from evq_ext.sheet._sheet import SharedStrings, SheetReader
 else:
-    from evq_ext._qr_reference import qr_matrix, qr_png, qr_svg
-    from evq_ext._reference import RowParser, order_of, strings, take
-    from evq_ext._sheet_reference import SharedStrings, SheetReader
+    from evq_ext.columns._reference import order_of, strings, take
+    from evq_ext.qr._reference import qr_matrix, qr_png, qr_svg
+    from evq_ext.rows._reference import RowParser
+    from evq_ext.sheet._reference import SharedStrings, SheetReader
 
 __all__ = (
     "EXACT",

@@ -8,7 +8,14 @@ import warnings
 from importlib import import_module
 from typing import Final, Literal
 
-COMPILED: Final = ("_encoding", "_order", "_qr", "_rows", "_sheet", "_strings")
+COMPILED: Final = (
+    "columns._order",
+    "columns._strings",
+    "encoding._encoding",
+    "qr._qr",
+    "rows._rows",
+    "sheet._sheet",
+)
 
 
 def _choose() -> Literal["compiled", "reference"]:

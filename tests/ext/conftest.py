@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from evq_ext import Batch, Column, Duplicate, Reject, RowParser, Warned
-from evq_ext._reference import RowParser as ReferenceParser
+from evq_ext.rows._reference import RowParser as ReferenceParser
 
 NAME_AND_EMAIL = (Column("name", "name"), Column("email", "email"))
 
@@ -92,7 +92,7 @@ def compiled_parser() -> type[RowParser]:
     """Return the compiled parser; skip where the reference is forced, as there may be no compiler."""
     if os.environ.get("EVQ_EXT_IMPLEMENTATION") == "reference":
         pytest.skip("the reference is forced: this installation may have no compiled core")
-    from evq_ext._rows import RowParser as CompiledParser  # noqa: PLC0415  where it exists
+    from evq_ext.rows._rows import RowParser as CompiledParser  # noqa: PLC0415  where it exists
 
     return CompiledParser
 

@@ -6,7 +6,8 @@ from typing import Final
 
 import phonenumbers
 
-from evq_ext import _domains, _tables
+from evq_ext import _tables
+from evq_ext.contacts import _domains
 
 ATOMS: Final = ("kim", "min.jun", "Lee_99", "a", "x+y", "o'brien", "POSTMASTER", "a.b.c", "!#$%&*/=?^`{|}~-", "김", "é")
 LABELS: Final = (

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evq_ext import _dialling, _tables, authority
-from evq_ext._digits import PatternError
+from evq_ext import _tables
+from evq_ext.contacts import _dialling, authority
+from evq_ext.contacts._digits import PatternError
 
 LOCALS: Final = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,12}", fullmatch=True)
 LABELS: Final = st.from_regex(r"[A-Za-z0-9-]{1,8}", fullmatch=True) | st.integers(60, 65).map(lambda n: "x" * n)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from evq_ext import Column, _domains, _rules, authority
-from evq_ext._reference import RowParser as ReferenceParser
+from evq_ext import Column
+from evq_ext.contacts import _domains, authority
+from evq_ext.rows import _rules
+from evq_ext.rows._reference import RowParser as ReferenceParser
 from tests.ext import generating
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 import phonenumbers
 import pytest
 
-from evq_ext._digits import PatternError, Patterns, States
+from evq_ext.contacts._digits import PatternError, Patterns, States
 
 PATTERNS = [
     *(r"[13-6]\d{2}", r"(?:0|90)(?:(1[245]|2)\d{1,2})?", r"0(8(?:[1-46-8]|5\d\d))?", "7", "", r"1{2,3}|(2|3)?4"),

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evq_ext import _encoding_reference, transcoder
+from evq_ext import transcoder
 from evq_ext._tables import TABLED_CODECS
+from evq_ext.encoding import _reference as _encoding_reference
 from tests.ext.conftest import compiled_parser
 
 SAMPLES = {
@@ -35,7 +36,7 @@ PIECES = [
 
 def compiled_encoding() -> ModuleType:
     compiled_parser()  # skips where there is none
-    from evq_ext import _encoding  # noqa: PLC0415
+    from evq_ext.encoding import _encoding  # noqa: PLC0415
 
     return _encoding
 

@@ -20,6 +20,7 @@ sys.meta_path.insert(0, Refuse())
 REPORT = (
     "import evq_ext as e; print(e.IMPLEMENTATION, e.RowParser.__module__, e.strings.__module__, e.qr_png.__module__)"
 )
+TWINS = "reference evq_ext.rows._reference evq_ext.columns._reference evq_ext.qr._reference\n"
 
 
 def run(code: str, forced: str = "") -> subprocess.CompletedProcess[str]:
@@ -31,21 +32,21 @@ def run(code: str, forced: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def test_the_compiled_core_is_what_is_loaded(compiled: type[evq_ext.RowParser]) -> None:
-    assert compiled.__module__ == "evq_ext._rows"
+    assert compiled.__module__ == "evq_ext.rows._rows"
     done = run(REPORT)
-    assert (done.stdout, done.stderr) == ("compiled evq_ext._rows evq_ext._strings evq_ext._qr\n", "")
+    assert (done.stdout, done.stderr) == ("compiled evq_ext.rows._rows evq_ext.columns._strings evq_ext.qr._qr\n", "")
 
 
 def test_without_the_compiled_core_the_reference_serves_and_says_so() -> None:
     done = run(WITHOUT_CORE + REPORT)
-    assert done.stdout == "reference evq_ext._reference evq_ext._reference evq_ext._qr_reference\n"
+    assert done.stdout == TWINS
     assert "RuntimeWarning: The compiled core of evq_ext is missing" in done.stderr
     assert "Install a C compiler" in done.stderr
 
 
 def test_a_forced_reference_is_silent() -> None:
     done = run(REPORT, forced="reference")
-    assert (done.stdout, done.stderr) == ("reference evq_ext._reference evq_ext._reference evq_ext._qr_reference\n", "")
+    assert (done.stdout, done.stderr) == (TWINS, "")
 
 
 def test_a_forced_compiled_core_that_is_missing_is_an_error() -> None:

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evq_ext import ColumnData, _reference
+from evq_ext import ColumnData
+from evq_ext.columns import _reference
 from tests.ext.conftest import compiled_parser
 
 
 def compiled() -> ModuleType:
     compiled_parser()  # skips where there is none
-    from evq_ext import _order  # noqa: PLC0415
+    from evq_ext.columns import _order  # noqa: PLC0415
 
     return _order
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evq_ext import Column, _records, _rules, _tables, authority
-from evq_ext._reference import RowParser as ReferenceParser
+from evq_ext import Column, _tables
+from evq_ext.contacts import authority
+from evq_ext.rows import _records, _rules
+from evq_ext.rows._reference import RowParser as ReferenceParser
 
 if TYPE_CHECKING:
     from evq_ext import RowParser

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from qrcode import QRCode
 from qrcode.constants import ERROR_CORRECT_H, ERROR_CORRECT_L, ERROR_CORRECT_M, ERROR_CORRECT_Q
 
-from evq_ext import QrError, _qr_reference
-from evq_ext._qr_rules import Level, most
-from evq_ext._qr_tables import ALPHANUMERIC, BYTES, LETTERS, NUMERIC, VERSIONS, side_of
+from evq_ext import QrError
+from evq_ext.qr import _reference as _qr_reference
+from evq_ext.qr._rules import Level, most
+from evq_ext.qr._tables import ALPHANUMERIC, BYTES, LETTERS, NUMERIC, VERSIONS, side_of
 from tests.ext.conftest import compiled_parser
 from tests.ext.pictures import painted, pixels, read
 
@@ -27,7 +28,7 @@ LETTERS_OF = {NUMERIC: "0123456789", ALPHANUMERIC: LETTERS.decode(), BYTES: "abc
 
 def compiled_qr() -> ModuleType:
     compiled_parser()  # skips where there is none
-    from evq_ext import _qr  # noqa: PLC0415  where it exists
+    from evq_ext.qr import _qr  # noqa: PLC0415  where it exists
 
     return _qr
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evq_ext import Column, Finding, Reject, Warned
-from evq_ext._rules import clean
+from evq_ext.rows._rules import clean
 
 if TYPE_CHECKING:
     from evq_ext import RowParser

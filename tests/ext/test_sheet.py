@@ -7,8 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evq_ext import SheetError, _markup, _sheet_reference, read_records
-from evq_ext.formats import DATE, DURATION, NUMBER, TIME
+from evq_ext import SheetError, read_records
+from evq_ext.sheet import _markup
+from evq_ext.sheet import _reference as _sheet_reference
+from evq_ext.sheet.formats import DATE, DURATION, NUMBER, TIME
 from tests.ext.conftest import compiled_parser
 
 KINDS = bytes([NUMBER, DATE, TIME, DURATION])
@@ -17,7 +19,7 @@ Outcome = bytes | tuple[str, str]
 
 def compiled_sheet() -> ModuleType:
     compiled_parser()  # skips where there is none
-    from evq_ext import _sheet  # noqa: PLC0415
+    from evq_ext.sheet import _sheet  # noqa: PLC0415
 
     return _sheet
 
@@ -232,7 +234,7 @@ def test_a_document_type_is_refused(module: ModuleType) -> None:
 
 def test_shared_texts_have_a_limit_together(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evq_ext._tables.SHARED_MAX_BYTES", 100)
-    monkeypatch.setattr("evq_ext._sheet_reference.SHARED_MAX_BYTES", 100)
+    monkeypatch.setattr("evq_ext.sheet._reference.SHARED_MAX_BYTES", 100)
     assert read(module, data(), texts(*["<t>123456</t>"] * 10)) == b""
     assert outcome(module, data(), texts(*["<t>123456</t>"] * 10, "")) == ("shared_too_long", "")
 
@@ -322,7 +324,7 @@ def test_chunks_may_be_cut_anywhere_near_the_bounds(text: list[str], run: int, t
     """The bounds are too large to be met by chance, so they are made small."""
     sheet = one(f'<c r="B1" t="str"><v>{"".join(text)}</v></c>')
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("_tables", "_markup"):
+        for module in ("_tables", "sheet._markup"):
             patch.setattr(f"evq_ext.{module}.RUN_MAX_BYTES", run)
             patch.setattr(f"evq_ext.{module}.TAG_MAX_BYTES", tag)
         expected = outcome(_sheet_reference, sheet)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evq_ext import ColumnData, _reference
+from evq_ext import ColumnData
+from evq_ext.columns import _reference
 from tests.ext.conftest import compiled_parser
 
 Strings = Callable[[ColumnData], list[str]]
@@ -16,7 +17,7 @@ Strings = Callable[[ColumnData], list[str]]
 
 def compiled_strings() -> Strings:
     compiled_parser()  # skips where there is none
-    from evq_ext._strings import strings  # noqa: PLC0415
+    from evq_ext.columns._strings import strings  # noqa: PLC0415
 
     return strings
 

@@ -47,7 +47,7 @@ def build() -> None:
     }
     shutil.copy(ROOT / "setup.py", BUILD)
     run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=BUILD, env=environment)
-    if len(list(package.glob("*.so"))) < len(list(package.glob("*.pyx"))):
+    if len(list(package.rglob("*.so"))) < len(list(package.rglob("*.pyx"))):
         sys.exit("The core could not be built with sanitizers; see above.")
     include, library = sysconfig.get_path("include"), sysconfig.get_config_var("LIBDIR")
     name = f"python{sysconfig.get_config_var('LDVERSION')}"

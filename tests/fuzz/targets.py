@@ -9,25 +9,21 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
-from evq_ext import (
-    Batch,
-    Column,
-    ColumnData,
-    SheetError,
-    _encoding,
-    _encoding_reference,
-    _qr,
-    _qr_reference,
-    _reference,
-    _sheet,
-    _sheet_reference,
-)
-from evq_ext._order import order_of as compiled_order_of
-from evq_ext._order import take as compiled_take
-from evq_ext._qr_tables import LETTERS
-from evq_ext._rows import RowParser
-from evq_ext._strings import strings as compiled_strings
+from evq_ext import Batch, Column, ColumnData, SheetError
 from evq_ext._tables import TABLED_CODECS
+from evq_ext.columns import _reference as _columns_reference
+from evq_ext.columns._order import order_of as compiled_order_of
+from evq_ext.columns._order import take as compiled_take
+from evq_ext.columns._strings import strings as compiled_strings
+from evq_ext.encoding import _encoding
+from evq_ext.encoding import _reference as _encoding_reference
+from evq_ext.qr import _qr
+from evq_ext.qr import _reference as _qr_reference
+from evq_ext.qr._tables import LETTERS
+from evq_ext.rows import _reference as _rows_reference
+from evq_ext.rows._rows import RowParser
+from evq_ext.sheet import _reference as _sheet_reference
+from evq_ext.sheet import _sheet
 
 LAYOUTS: Final = (
     (Column("name", "name"), Column("email", "email"), Column("phone", "phone"), Column("note", "text")),
@@ -52,7 +48,7 @@ def rows(data: bytes) -> None:
     cuts = sorted({0, first * len(text) // 255, second * len(text) // 255, len(text)})
     columns = LAYOUTS[(layout & 127) % len(LAYOUTS)]
     outcomes = []
-    for parser_class in (RowParser, _reference.RowParser):
+    for parser_class in (RowParser, _rows_reference.RowParser):
         parser = parser_class(columns, **chosen)
         batches = [parser.feed(text[start:end]) for start, end in pairwise(cuts)]
         outcomes.append(([_plain(batch) for batch in [*batches, parser.finish()]], parser.records))
@@ -92,9 +88,9 @@ def strings(data: bytes) -> None:
     """Make strings of a column whose offsets may be anything."""
     size = 4 * (data[0] % 32) if data else 0
     column = ColumnData(data[1 : 1 + size], data[1 + size :])
-    assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
+    assert _outcome(compiled_strings, column) == _outcome(_columns_reference.strings, column), column
     column = _column(data.split(b"\n"))
-    assert _outcome(compiled_strings, column) == _outcome(_reference.strings, column), column
+    assert _outcome(compiled_strings, column) == _outcome(_columns_reference.strings, column), column
 
 
 def encoding(data: bytes) -> None:
@@ -122,10 +118,10 @@ def order(data: bytes) -> None:
     places = data[1 : 1 + size]
     pieces = [_column(data[1 + size :].split(b"\n")), ColumnData(places, data)]
     for part in (pieces[:1], pieces):
-        assert _outcome(compiled_order_of, part) == _outcome(_reference.order_of, part), part
-        assert _outcome(compiled_take, part, places) == _outcome(_reference.take, part, places), (part, places)
+        assert _outcome(compiled_order_of, part) == _outcome(_columns_reference.order_of, part), part
+        assert _outcome(compiled_take, part, places) == _outcome(_columns_reference.take, part, places), (part, places)
     ordered = compiled_order_of(pieces[:1])
-    assert compiled_take(pieces[:1], ordered) == _reference.take(pieces[:1], ordered), pieces
+    assert compiled_take(pieces[:1], ordered) == _columns_reference.take(pieces[:1], ordered), pieces
 
 
 def _column(values: list[bytes]) -> ColumnData:

@@ -1,0 +1,1 @@
+"""Make Python values of a column's bytes, and put them in order."""

@@ -1,0 +1,1 @@
+"""Judge e-mail addresses and phone numbers as the libraries do that know."""

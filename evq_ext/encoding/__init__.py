@@ -1,0 +1,1 @@
+"""Check UTF-8, and transcode other encodings to it."""

@@ -1,0 +1,1 @@
+"""Read delimited text into clean columns and precise errors."""

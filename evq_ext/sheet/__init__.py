@@ -1,0 +1,1 @@
+"""Read the XML of a workbook's sheet."""
