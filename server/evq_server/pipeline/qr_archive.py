@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -15,10 +14,8 @@ from evq_server.files.whole import whole_file
 from evq_server.store.participants import Contact
 
 INDEX: Final = "index.csv"
-THREADS: Final = 2
-"""They draw at once: the encoder lets others run meanwhile."""
 BLOCK: Final = 64
-"""Codes that a thread draws in one go."""
+"""Codes that are drawn in one go."""
 
 
 @contextmanager
@@ -32,7 +29,6 @@ def qr_archive(path: Path) -> Iterator[Callable[[Sequence[Contact], Mapping[int,
         whole_file(path) as file,
         TemporaryFile(dir=path.parent) as directory,
         TemporaryFile(dir=path.parent) as table,
-        ThreadPoolExecutor(THREADS) as pool,
     ):
         archive = StoredZip(file, directory)
         index = TextIOWrapper(table, encoding="utf-8-sig", newline="")
@@ -40,12 +36,11 @@ def qr_archive(path: Path) -> Iterator[Callable[[Sequence[Contact], Mapping[int,
         writer.writerow(["file", "name", "email"])
 
         def draw(people: Sequence[Contact], texts: Mapping[int, str]) -> Iterator[int]:
-            blocks = [people[low : low + BLOCK] for low in range(0, len(people), BLOCK)]
-            drawn = pool.map(lambda block: [qr_png(texts[person.id]) for person in block], blocks)
-            for block, pictures in zip(blocks, drawn, strict=True):
-                for person, picture in zip(block, pictures, strict=True):
+            for low in range(0, len(people), BLOCK):
+                block = people[low : low + BLOCK]
+                for person in block:
                     name = f"{person.id:08d}.png"
-                    archive.add(name, picture)
+                    archive.add(name, qr_png(texts[person.id]))
                     writer.writerow([name, with_mark(person.name), with_mark(person.email)])
                 yield len(block)
 
