@@ -282,6 +282,7 @@ async function showResult(frame) {
   $("result-card").hidden = false;
   $("result-message").textContent = resultMessage(frame.status, result, error);
   $("figures").replaceChildren(...figures(result));
+  $("reading").textContent = result ? reading(result) : "";
   $("replay").hidden = frame.status !== "failed" || error.type === "ValidationError"; // the same file would fail again
   $("get-qr").hidden = !result?.tokens;
   $("get-warnings").hidden = !warnings(result);
@@ -295,6 +296,16 @@ function resultMessage(status, result, error) {
   if (status === "cancelled") return text("saidCancelled");
   const said = text(result.dryRun ? "saidDryRun" : "saidCompleted");
   return warnings(result) ? `${said} ${text("saidWarnings", { n: number(warnings(result)) })}` : said;
+}
+
+// How the file was read: its sheet or encoding, and what each column became.
+function reading({ sheet, encoding, columns, hiddenSheets }) {
+  const meanings = columns.map(({ header, field, score }) => {
+    if (field === null) return text("leftOut", { header });
+    return header === field ? header : `${header} → ${field}${score && score < 100 ? ` (${score} %)` : ""}`;
+  });
+  const said = text("readAs", { how: [sheet ?? encoding.toUpperCase(), ...meanings].join(" · ") });
+  return hiddenSheets.length ? `${said} ${text("notRead", { sheets: hiddenSheets.join(", ") })}` : said;
 }
 
 function warnings(result) {
@@ -329,7 +340,8 @@ async function showErrors(job) {
   $("errors-title").textContent = text("firstErrors", { n: number(rows.length) });
   const [head, body] = $("errors").querySelectorAll("thead, tbody");
   head.replaceChildren(tableRow([text("row"), text("reason"), ...header.slice(2)], "th"));
-  body.replaceChildren(...rows.map((cells) => tableRow(cells, "td")));
+  const width = Math.max(...records.map((cells) => cells.length)); // a row of an upload may be shorter than its header
+  body.replaceChildren(...rows.map((cells) => tableRow([...cells, ...Array(width - cells.length).fill("")], "td")));
   for (const row of body.rows) row.cells[1].className = "why";
 }
 
