@@ -1,6 +1,8 @@
 """XLSX: one sheet becomes CSV whose record n is the sheet's row n, and nothing in the file can harm the process."""
 
+import csv
 import datetime as dt
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
+from benchmarks.people import people_csv
 from evq_server.files import workbook as workbook_module
 from evq_server.files.refusals import FileError
 from evq_server.files.workbook import convert
@@ -286,3 +289,37 @@ def test_a_gigabyte_of_anything_is_refused_in_little_memory(tmp_path: Path, shee
 def test_a_gigabyte_of_shared_texts_is_refused_in_little_memory(tmp_path: Path) -> None:
     path = crafted(tmp_path / "w.xlsx", cells_at("A1"), **shared_texts(*["x" * 1000] * 1_000_000))
     assert _convert_in_little_memory(path) == "workbook_texts"
+
+
+READ = """
+import sys
+from pathlib import Path
+from evq_ext import RowParser
+from evq_server.files.source import prepare
+
+source = prepare(Path(sys.argv[1]), Path(sys.argv[2]), on_progress=lambda _: None)
+parser = RowParser(source.columns, skip_records=source.skip_records, number_by=source.number_by)
+accepted = 0
+with source.path.open("rb") as file:
+    while chunk := file.read(256 * 1024):
+        accepted += parser.feed(chunk).count
+accepted += parser.finish().count
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(accepted, parser.records, status["VmHWM"].split()[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_a_million_rows_of_a_workbook_take_less_than_250_megabytes(tmp_path: Path) -> None:
+    """The whole process that prepares and parses it, interpreter and libraries included."""
+    path, count = tmp_path / "large.xlsx", 1_000_000
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate(csv.reader(io.StringIO(people_csv(count)))):
+            sheet.write_row(number, 0, row)
+    run = subprocess.run([sys.executable, "-c", READ, path, tmp_path], capture_output=True, text=True, check=True)
+    accepted, records, peak = map(int, run.stdout.split())
+    print(f"\n{count:,} rows, {path.stat().st_size / 1e6:.0f} MB: {accepted:,} accepted, peak {peak / 1024:.0f} MiB")
+    assert (records, accepted > 0.9 * count) == (count, True)
+    assert peak * 1024 < 250_000_000
