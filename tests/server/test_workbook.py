@@ -1,12 +1,15 @@
 """XLSX: one sheet becomes CSV whose record n is the sheet's row n, and nothing in the file can harm the process."""
 
+import contextlib
 import csv
 import datetime as dt
 import io
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import xlsxwriter
@@ -15,7 +18,7 @@ from benchmarks.people import people_csv
 from evq_server.files import workbook as workbook_module
 from evq_server.files.refusals import FileError
 from evq_server.files.workbook import convert
-from tests.server.workbooks import MAIN, cells_at, crafted, relations, shared_texts, sheet_of
+from tests.server.workbooks import MAIN, PARTS, SHEET, cells_at, crafted, relations, shared_texts, sheet_of
 
 HEADER = ["이름", "이메일"]
 
@@ -231,6 +234,53 @@ def _cell_at(row: str, cell: str) -> str:
 )
 def test_what_cannot_be_a_list_is_refused(tmp_path: Path, sheet: str, code: str) -> None:
     assert _refusal(crafted(tmp_path / "w.xlsx", sheet)).code == code
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "euc-kr", "utf-7"])
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/_rels/workbook.xml.rels", SHEET])
+def test_a_part_in_an_encoding_that_no_workbook_has_is_damage(tmp_path: Path, part: str, encoding: str) -> None:
+    content = PARTS.get(part, cells_at("A1"))
+    path = crafted(
+        tmp_path / "w.xlsx", cells_at("A1"), **{part: f'<?xml version="1.0" encoding="{encoding}"?>{content}'}
+    )
+    assert _refusal(path).code == "workbook_damaged"
+
+
+@pytest.mark.parametrize("broken", ["bytes", "lengths", "parts"])
+def test_a_workbook_in_which_anything_was_changed_is_read_or_refused(tmp_path: Path, broken: str) -> None:
+    rows = [
+        ["이름", "이메일", "가입일"],
+        *[["김하늘", f"a{n}@example.org", dt.datetime(2026, 3, n + 1, tzinfo=dt.UTC)] for n in range(9)],
+    ]
+    whole = _workbook(tmp_path / "whole.xlsx", s=rows).read_bytes()
+    chance, path = random.Random(broken), tmp_path / "w.xlsx"
+    for _ in range(300):
+        path.write_bytes(_broken(whole, broken, chance))
+        with contextlib.suppress(FileError):
+            convert(path, tmp_path / "w.csv", sheet=None, on_progress=_ignore)
+
+
+def _broken(whole: bytes, broken: str, chance: random.Random) -> bytes:
+    if broken == "lengths":
+        at = chance.randrange(len(whole))
+        return whole[:at] + whole[at + chance.randrange(200) :]
+    if broken == "bytes":
+        return _changed(whole, chance)
+    out = io.BytesIO()
+    with ZipFile(io.BytesIO(whole)) as archive, ZipFile(out, "w", ZIP_DEFLATED) as changed:
+        names = archive.namelist()
+        for name in names:
+            content = archive.read(name)
+            changed.writestr(name, _changed(content, chance) if chance.random() < 2 / len(names) else content)
+    return out.getvalue()
+
+
+def _changed(content: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(content)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(changed))
+        changed[at : at + chance.randint(0, 3)] = bytes(chance.choices(b'<>/="&;x0\x00\xff ', k=chance.randint(0, 4)))
+    return bytes(changed)
 
 
 @pytest.mark.parametrize("dimension", ["A1", "A1:XFD1048576", "nonsense"])

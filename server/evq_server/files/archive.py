@@ -152,7 +152,7 @@ class Archive:
                 yield from found
                 found.clear()
             parser.Parse(b"", True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the last two of an encoding that it cannot read
             raise FileError("workbook_damaged") from error
 
     def check_all(self) -> Iterator[int]:
