@@ -10,11 +10,13 @@ cdef enum:
 cdef extern from "_simd.h" nogil:
     uint64_t evq_marks(const uint8_t* text, uint8_t delimiter)
     uint32_t evq_odd(const uint8_t* text)
+    uint32_t evq_lower(uint8_t* text)
     uint32_t evq_high(const uint8_t* text)
     size_t evq_copy_ascii(uint8_t* to, const uint8_t* text)
     size_t evq_utf8(const uint8_t* text, size_t* characters)
     void evq_copy16(uint8_t* to, const uint8_t* source)
     void evq_copy(uint8_t* to, const uint8_t* source, size_t length)
+    bint evq_same(const uint8_t* one, const uint8_t* other, size_t length)
     int evq_lowest(uint64_t bits)
 
 

@@ -13,6 +13,9 @@ static inline uint64_t evq_marks(const uint8_t *text, uint8_t delimiter);
  * All 16 bytes must be readable. */
 static inline uint32_t evq_odd(const uint8_t *text);
 
+/* Turn 16 bytes lower case, and return the places of what is neither a letter nor a digit of ASCII. */
+static inline uint32_t evq_lower(uint8_t *text);
+
 /* Return the place of the lowest bit that is set; there must be one. */
 static inline int evq_lowest(uint64_t bits) {
     return __builtin_ctzll(bits);
@@ -32,6 +35,9 @@ static inline uint32_t evq_high(const uint8_t *text);
 /* Return the size of the whole characters that the 64 bytes begin with, and count those of several bytes; 0 if they
  * must be looked at one by one, as all must that are wrong. One byte more must be readable. */
 static inline size_t evq_utf8(const uint8_t *text, size_t *characters);
+
+/* Tell whether two texts are the same; up to 15 bytes behind them are read. */
+static inline int evq_same(const uint8_t *one, const uint8_t *other, size_t length);
 
 /* Copy 16 bytes. */
 static inline void evq_copy16(uint8_t *to, const uint8_t *from);
@@ -63,6 +69,19 @@ static inline uint32_t evq_odd(const uint8_t *text) {
     const __m128i bytes = _mm_loadu_si128((const __m128i *)text);
     const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x21)); /* signed: what is above 0x7F is below 0 */
     return (uint32_t)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7F))));
+}
+
+static inline __m128i evq_between(__m128i bytes, char first, char last) {
+    return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(first - 1))),
+                         _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)(last + 1))));
+}
+
+static inline uint32_t evq_lower(uint8_t *text) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)text);
+    const __m128i lower = _mm_or_si128(bytes, _mm_and_si128(evq_between(bytes, 'A', 'Z'), _mm_set1_epi8(0x20)));
+    _mm_storeu_si128((__m128i *)text, lower);
+    return 0xFFFF ^ (uint32_t)_mm_movemask_epi8(
+        _mm_or_si128(evq_between(lower, 'a', 'z'), evq_between(lower, '0', '9')));
 }
 
 static inline uint32_t evq_high(const uint8_t *text) {
@@ -99,6 +118,17 @@ static inline size_t evq_utf8(const uint8_t *text, size_t *characters) {
     return size;
 }
 
+static inline int evq_same(const uint8_t *one, const uint8_t *other, size_t length) {
+    for (size_t at = 0; at < length; at += 16) {
+        const __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(one + at)),
+                                            _mm_loadu_si128((const __m128i *)(other + at)));
+        const uint32_t differ = 0xFFFF ^ (uint32_t)_mm_movemask_epi8(same);
+        if (length - at < 16 ? differ << (32 - (length - at)) : differ)
+            return 0;
+    }
+    return 1;
+}
+
 static inline void evq_copy16(uint8_t *to, const uint8_t *from) {
     _mm_storeu_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
 }
@@ -123,6 +153,17 @@ static inline uint32_t evq_odd(const uint8_t *text) {
     return places;
 }
 
+static inline uint32_t evq_lower(uint8_t *text) {
+    uint32_t places = 0;
+    for (int i = 0; i < 16; i++) {
+        if (text[i] >= 'A' && text[i] <= 'Z')
+            text[i] |= 0x20;
+        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9')))
+            places |= (uint32_t)1 << i;
+    }
+    return places;
+}
+
 static inline uint32_t evq_high(const uint8_t *text) {
     uint32_t places = 0;
     for (int i = 0; i < 16; i++)
@@ -134,6 +175,10 @@ static inline size_t evq_utf8(const uint8_t *text, size_t *characters) {
     (void)text;
     *characters = 0;
     return 0;
+}
+
+static inline int evq_same(const uint8_t *one, const uint8_t *other, size_t length) {
+    return memcmp(one, other, length) == 0;
 }
 
 static inline void evq_copy16(uint8_t *to, const uint8_t *from) {

@@ -89,7 +89,6 @@ PLAIN_RANGES: Final = (
 
 EMAIL_VALIDATOR_VERSION: Final = re.compile(r"2\.4\.\d+")
 ATEXT: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~"  # RFC 5322 3.2.3
-LDH: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"  # RFC 5890 2.3.1
 EMAIL_MAX_CHARS: Final = 254  # RFC 5321 4.5.3.1.3
 LABEL_MAX_CHARS: Final = 63  # RFC 1035 2.3.1
 SPECIAL_USE_TLDS: Final = ("arpa", "invalid", "local", "localhost", "onion", "test")

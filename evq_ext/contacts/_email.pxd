@@ -4,8 +4,9 @@ Of those, email-validator takes the ones of `_tables.CERTAIN_EMAIL` and no other
 domain, may be IDNA: the library must be asked.
 """
 
+from evq_ext._memory cimport evq_lower, evq_lowest
 from evq_ext._verdict cimport EMAIL_MISSPELT, REFUSED, TAKEN, UNSURE, Verdict
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 cdef enum:
@@ -22,8 +23,7 @@ cdef struct Slip:           # a misspelt domain of 8 to 16 bytes: its first and 
     uint64_t length         # 0 in a free slot
 
 cdef struct Addresses:      # filled from `_tables` and `_domains`
-    uint8_t local[256]      # the lower case of what may stand before the "@", the full stop too; 0 for the rest
-    uint8_t domain[256]     # the same of the part behind it
+    uint8_t local[256]      # whether the byte may stand before the "@"
     size_t longest, longest_label
     Word special[SPECIAL]
     Slip slips[SLOTS]       # open addressing
@@ -32,47 +32,47 @@ cdef struct Addresses:      # filled from `_tables` and `_domains`
 cdef inline Verdict judge_email(
     const Addresses* known, uint8_t* text, size_t length, uint8_t* warnings
 ) noexcept nogil:
-    """Judge the address, in place; `text` may be changed whatever the verdict."""
-    cdef size_t at = 0
-    cdef size_t domain, label
-    cdef uint8_t byte
+    """Judge the address, in place; `text` may be changed whatever the verdict, and 15 bytes behind it."""
+    cdef size_t base = 0
+    cdef size_t label = 0       # where the part behind the last full stop or "@" begins
+    cdef size_t domain = 0      # 0 as long as no "@" was seen
+    cdef size_t at
+    cdef uint32_t odd
     if length > known.longest:
         return REFUSED
-    while at < length and known.local[text[at]] != 0:
-        text[at] = known.local[text[at]]
-        if text[at] == c"." and (at == 0 or text[at - 1] == c"."):
-            return REFUSED
-        at += 1
-    if at == length:
-        return REFUSED  # there is no "@"
-    if text[at] != c"@":
-        return UNSURE if text[at] >= 0x80 and memchr(text + at, c"@", length - at) != NULL else REFUSED
-    if at == 0 or text[at - 1] == c".":
-        return REFUSED
-    at += 1
-    domain = label = at
-    while at < length:
-        byte = known.domain[text[at]]
-        if byte == 0:
-            return UNSURE if text[at] >= 0x80 else REFUSED
-        text[at] = byte
-        if byte == c".":
-            if at == label or at - label > known.longest_label or text[at - 1] == c"-":
-                return REFUSED
-            label = at + 1
-        elif byte == c"-":
-            if at == label:
-                return REFUSED
-            if text[at - 1] == c"-":
+    while base < length:
+        odd = evq_lower(text + base)
+        if length - base < 16:
+            odd &= (<uint32_t>1 << (length - base)) - 1
+        while odd != 0:
+            at = base + evq_lowest(odd)
+            odd &= odd - 1
+            if text[at] == c".":
+                if at == label or (domain > 0 and not is_label_end(known, text, label, at)):
+                    return REFUSED
+                label = at + 1
+            elif domain == 0:
+                if text[at] == c"@" and at > label:
+                    domain = label = at + 1
+                elif not known.local[text[at]]:
+                    return UNSURE if text[at] >= 0x80 and memchr(text + at, c"@", length - at) != NULL else REFUSED
+            elif text[at] != c"-" or at == label:
+                return UNSURE if text[at] >= 0x80 else REFUSED
+            elif text[at - 1] == c"-":
                 return UNSURE
-        at += 1
-    if label == domain or at - label > known.longest_label or not c"a" <= text[at - 1] <= c"z":
+        base += 16
+    if domain == 0 or label == domain or length - label > known.longest_label:
         return REFUSED
-    if is_special(known, text + label, at - label):
+    if not c"a" <= text[length - 1] <= c"z" or is_special(known, text + label, length - label):
         return REFUSED
-    if is_misspelt(known, text + domain, at - domain):
+    if is_misspelt(known, text + domain, length - domain):
         warnings[0] |= EMAIL_MISSPELT
     return TAKEN
+
+
+cdef inline bint is_label_end(const Addresses* known, const uint8_t* text, size_t label, size_t at) noexcept nogil:
+    """Tell whether a label of the domain that is not empty may end where it does."""
+    return at - label <= known.longest_label and text[at - 1] != c"-"
 
 
 cdef inline bint is_special(const Addresses* known, const uint8_t* label, size_t length) noexcept nogil:
@@ -99,9 +99,13 @@ cdef inline Slip slip_of(const uint8_t* domain, size_t length) noexcept nogil:
     return slip
 
 
+cdef inline bint is_same(const Slip* one, const Slip* other) noexcept nogil:
+    return one.first == other.first and one.last == other.last and one.length == other.length
+
+
 cdef inline size_t find_slip(const Addresses* known, const Slip* wanted) noexcept nogil:
     """Return the slot of the domain, or the free one where it belongs."""
     cdef size_t at = (wanted.first * 0x9E3779B97F4A7C15ULL ^ wanted.last * 0xC2B2AE3D27D4EB4FULL) >> 53
-    while known.slips[at].length != 0 and memcmp(&known.slips[at], wanted, sizeof(Slip)) != 0:
+    while known.slips[at].length != 0 and not is_same(&known.slips[at], wanted):
         at = (at + 1) & (SLOTS - 1)
     return at

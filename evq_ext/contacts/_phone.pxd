@@ -4,6 +4,7 @@ Digits lead from state to state. Separators lead nowhere. Of anything else this 
 where no number can begin there is none.
 """
 
+from evq_ext._memory cimport PADDING, evq_copy
 from evq_ext._verdict cimport PHONE_ZERO_RESTORED, REFUSED, TAKEN, UNSURE, Verdict
 from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy
@@ -33,7 +34,7 @@ cdef inline Verdict judge_phone(
     const Plan* plan, uint8_t* text, size_t* length, uint8_t* warnings
 ) noexcept nogil:
     """Judge the number, and write it into `text`, which must have room for four bytes more."""
-    cdef uint8_t digits[DIGITS_MAX]
+    cdef uint8_t digits[DIGITS_MAX + PADDING]
     cdef const State* state = plan.states + NATIONAL
     cdef size_t count = 0
     cdef size_t written = 0
@@ -62,10 +63,10 @@ cdef inline Verdict judge_phone(
     else:
         memcpy(text, plan.code, sizeof(plan.code))
         written = plan.code_length
-    memcpy(text + written, digits, state.kept)
+    evq_copy(text + written, digits, state.kept)
     written += state.kept
     count -= state.kept + state.skipped
-    memcpy(text + written, digits + state.kept + state.skipped, count)
+    evq_copy(text + written, digits + state.kept + state.skipped, count)
     length[0] = written + count
     return TAKEN
 

@@ -7,9 +7,9 @@ from evq_ext.contacts._email cimport Addresses, judge_email
 from evq_ext.rows._outputs cimport Output
 from evq_ext.contacts._phone cimport Plan, judge_phone
 from evq_ext.rows._text cimport Chars, clean, count_chars
+from evq_ext._memory cimport evq_copy, evq_same
 from evq_ext._verdict cimport BLANK, REFUSED, TAKEN, UNSURE, Verdict
 from libc.stdint cimport uint8_t
-from libc.string cimport memcmp, memcpy
 
 cdef enum Kind:
     IGNORED, NAME, EMAIL, PHONE, TEXT, CHOICE
@@ -23,7 +23,7 @@ cdef struct Knowledge:      # by which values are judged, filled from `_tables` 
     const Addresses* addresses  # how e-mail addresses are; NULL if email-validator must be asked each time
 
 
-cdef struct Spelling:       # of a choice; as long as the choice itself
+cdef struct Spelling:       # of a choice; as long as the choice itself, and both with padding
     const uint8_t* text
     const uint8_t* choice
     size_t length
@@ -110,7 +110,7 @@ cdef inline Verdict find_choice(const Column* column, uint8_t* value, size_t len
     cdef const Spelling* spelling
     for index in range(column.spelling_count):
         spelling = &column.spellings[index]
-        if spelling.length == length and memcmp(spelling.text, value, length) == 0:
-            memcpy(value, spelling.choice, length)
+        if spelling.length == length and evq_same(spelling.text, value, length):
+            evq_copy(value, spelling.choice, length)
             return TAKEN
     return UNSURE

@@ -6,38 +6,43 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memmove
 
 
-cdef inline size_t find_twins(Table* table, Outputs* outputs, const Output* emails, bint last_wins) noexcept nogil:
-    """Set `twin` in the rows that have one, and return how many; the table has room for all rows.
+cdef inline size_t find_twins(
+    Table* table, Slot* wanted, Outputs* outputs, const Output* emails, bint last_wins
+) noexcept nogil:
+    """Set `twin` in the rows that have one, and return how many; the table and `wanted` have room for all rows.
 
     The row that counts, the first one or the last, is the one that the table holds.
     """
     cdef Row* rows = <Row*>outputs.rows.data
     cdef size_t count = count_rows(&outputs.rows)
-    cdef size_t start = 0
     cdef size_t found = 0
-    cdef size_t index, end
-    cdef const uint32_t* offsets = <uint32_t*>emails.offsets.data
-    cdef Slot[AHEAD] wanted
+    cdef size_t index
     cdef Slot* slot
-    while start < count:
-        end = min(start + AHEAD, count)
-        for index in range(start, end):
-            slot = &wanted[index - start]
-            hash_email(table.key, emails.text.data + offsets[index], offsets[index + 1] - offsets[index], slot.hash)
+    hash_emails(table, wanted, outputs, emails)
+    for index in range(count):
+        evq_prefetch(home_slot(table, &wanted[min(index + AHEAD, count - 1)]))
+        slot = find_slot(table, &wanted[index])
+        if slot.row == 0:
+            table.used += 1
+            slot[0] = wanted[index]
+            continue
+        found += 1
+        rows[index].twin = slot.row
+        if last_wins:
             slot.row = rows[index].number
-            evq_prefetch(home_slot(table, slot))
-        for index in range(start, end):
-            slot = find_slot(table, &wanted[index - start])
-            if slot.row == 0:
-                table.used += 1
-                slot[0] = wanted[index - start]
-                continue
-            found += 1
-            rows[index].twin = slot.row
-            if last_wins:
-                slot.row = rows[index].number
-        start = end
     return found
+
+
+cdef inline void hash_emails(
+    const Table* table, Slot* wanted, const Outputs* outputs, const Output* emails
+) noexcept nogil:
+    """Write what the table shall hold for each row."""
+    cdef const Row* rows = <Row*>outputs.rows.data
+    cdef const uint32_t* ends = <uint32_t*>emails.offsets.data
+    cdef size_t index
+    for index in range(count_rows(&outputs.rows)):
+        hash_email(table.key, emails.text.data + ends[index], ends[index + 1] - ends[index], wanted[index].hash)
+        wanted[index].row = rows[index].number
 
 
 cdef inline void drop_twins(Outputs* outputs) noexcept nogil:

@@ -6,10 +6,10 @@ million rows do with a probability below 2**-56.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 cdef enum:
-    AHEAD = 16              # hashes computed before the first of them is looked up: memory is slower than the hash
+    AHEAD = 16              # slots to be fetched while one is looked at: memory is slower
 
 
 cdef extern from *:
@@ -83,11 +83,15 @@ cdef inline Slot* home_slot(const Table* table, const Slot* wanted) noexcept nog
 cdef inline Slot* find_slot(const Table* table, const Slot* wanted) noexcept nogil:
     """Return the slot of the hash, or the free one where it belongs."""
     cdef Slot* slot = home_slot(table, wanted)
-    while slot.row != 0 and memcmp(slot.hash, wanted.hash, sizeof(slot.hash)) != 0:
+    while slot.row != 0 and not is_same(slot.hash, wanted.hash):
         slot += 1
         if slot == table.slots + table.capacity:
             slot = table.slots
     return slot
+
+
+cdef inline bint is_same(const uint32_t* one, const uint32_t* other) noexcept nogil:
+    return one[0] == other[0] and one[1] == other[1] and one[2] == other[2]
 
 
 cdef inline bint reserve_slots(Table* table, size_t more) noexcept nogil:

@@ -19,7 +19,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from evq_ext.rows._cells cimport CHOICE, EMAIL, IGNORED, NAME, PHONE, TEXT, Cell, Column, Knowledge, Spelling
 from evq_ext.rows._duplicates cimport drop_twins, find_twins
 from evq_ext.contacts._email cimport SLOTS, SPECIAL, Addresses, Slip, find_slip, slip_of
-from evq_ext.rows._identity cimport Table, reserve_slots
+from evq_ext.rows._identity cimport Slot, Table, reserve_slots
 from evq_ext.rows._marks cimport begin_walk
 from evq_ext._memory cimport PADDING, Vector, reserve
 from evq_ext.rows._outputs cimport Output, Outputs, Row, append_row, clear, count_rows, keep_values
@@ -63,10 +63,8 @@ cdef void fill_tables():
 cdef int fill_addresses() except -1:
     cdef size_t index = 0
     cdef Slip slip
-    for character in _tables.ATEXT + ".":
-        ADDRESSES.local[<size_t>ord(character)] = <uint8_t>ord(character.lower())
-    for character in _tables.LDH + ".":
-        ADDRESSES.domain[<size_t>ord(character)] = <uint8_t>ord(character.lower())
+    for character in _tables.ATEXT:
+        ADDRESSES.local[<size_t>ord(character)] = True
     ADDRESSES.longest = _tables.EMAIL_MAX_CHARS
     ADDRESSES.longest_label = _tables.LABEL_MAX_CHARS
     if len(SPECIAL_USE) > SPECIAL or len(_domains.MISSPELT) > SLOTS // 2:
@@ -93,6 +91,7 @@ cdef class RowParser:
 
     cdef Reader reader
     cdef Table table
+    cdef Vector wanted              # of Slot: what the table shall hold for each row of a call
     cdef Vector input
     cdef object rules
     cdef object dialling            # how phone numbers are; None if phonenumbers must be asked each time
@@ -158,12 +157,14 @@ cdef class RowParser:
         free(self.reader.columns)
         free(self.reader.cells)
         free(self.table.slots)
+        free(self.wanted.data)
         free(self.input.data)
 
     cdef int take_spellings(self, Column* column, tuple choices) except -1:
         """Let the kernels know the usual spellings; the rules know the others."""
         cdef Spelling* spelling
-        pairs = [(spelt.encode(), choice.encode()) for spelt, choice in _rules.spellings(choices)]
+        padding = bytes(PADDING)
+        pairs = [(spelt.encode() + padding, choice.encode() + padding) for spelt, choice in _rules.spellings(choices)]
         self.spelt.append(pairs)
         column.spellings = <Spelling*>calloc(len(pairs), sizeof(Spelling))
         if column.spellings == NULL and pairs:
@@ -172,7 +173,7 @@ cdef class RowParser:
             spelling = &column.spellings[column.spelling_count]
             spelling.text = <uint8_t*>PyBytes_AS_STRING(text)
             spelling.choice = <uint8_t*>PyBytes_AS_STRING(choice)
-            spelling.length = len(<bytes>text)
+            spelling.length = len(<bytes>text) - PADDING
             column.spelling_count += 1
         return 0
 
@@ -300,12 +301,13 @@ cdef class RowParser:
         """Apply the duplicate policy to the rows, and pack those that are accepted."""
         cdef Outputs* outputs = &self.reader.outputs
         cdef bint last_wins = self.rules.duplicates == "update"
+        cdef size_t count = count_rows(&outputs.rows)
         cdef size_t twins
         duplicates = []
-        if not reserve_slots(&self.table, count_rows(&outputs.rows)):
+        if not reserve_slots(&self.table, count) or not reserve(&self.wanted, count * sizeof(Slot)):
             raise MemoryError
         with nogil:
-            twins = find_twins(&self.table, outputs, self.emails, last_wins)
+            twins = find_twins(&self.table, <Slot*>self.wanted.data, outputs, self.emails, last_wins)
         if twins:
             self.leave_out_twins(duplicates)
         return Batch(
