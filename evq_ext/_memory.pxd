@@ -10,6 +10,8 @@ cdef enum:
 cdef extern from "_simd.h" nogil:
     uint64_t evq_marks(const uint8_t* text, uint8_t delimiter)
     uint32_t evq_odd(const uint8_t* text)
+    enum: EVQ_SHORT
+    bint evq_plain(const uint8_t* text, size_t length)
     uint32_t evq_lower(uint8_t* text)
     uint32_t evq_high(const uint8_t* text)
     size_t evq_copy_ascii(uint8_t* to, const uint8_t* text)

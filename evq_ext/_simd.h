@@ -13,6 +13,12 @@ static inline uint64_t evq_marks(const uint8_t *text, uint8_t delimiter);
  * All 16 bytes must be readable. */
 static inline uint32_t evq_odd(const uint8_t *text);
 
+#define EVQ_SHORT 60
+
+/* Tell whether a text of at most EVQ_SHORT bytes is certainly nothing but visible ASCII, lone spaces inside, ideographs
+ * from U+5000 to U+8FFF, and Hangul syllables up to U+D77F. Up to 16 bytes behind it must be readable. */
+static inline int evq_plain(const uint8_t *text, size_t length);
+
 /* Turn 16 bytes lower case, and return the places of what is neither a letter nor a digit of ASCII. */
 static inline uint32_t evq_lower(uint8_t *text);
 
@@ -74,6 +80,30 @@ static inline uint32_t evq_odd(const uint8_t *text) {
 static inline __m128i evq_between(__m128i bytes, char first, char last) {
     return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(first - 1))),
                          _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)(last + 1))));
+}
+
+static inline int evq_plain(const uint8_t *text, size_t length) { /* compared as signed: 0x80 is the least of all */
+    uint64_t visible = 0, spaces = 0, leads = 0, follow = 0;
+    for (size_t at = 0; at < length; at += 16) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(text + at));
+        const __m128i next = _mm_loadu_si128((const __m128i *)(text + at + 1));
+        const __m128i before = _mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xEA)),
+                                             _mm_cmplt_epi8(next, _mm_set1_epi8((char)0xB0)));
+        const __m128i behind = _mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xED)),
+                                             _mm_cmpgt_epi8(next, _mm_set1_epi8((char)0x9D)));
+        const __m128i rare = _mm_or_si128(_mm_or_si128(before, behind), _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)0xE9)));
+        const __m128i lead = _mm_andnot_si128(rare, evq_between(bytes, (char)0xE5, (char)0xED));
+        visible |= (uint64_t)(uint32_t)_mm_movemask_epi8(evq_between(bytes, '!', '~')) << at;
+        spaces |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(' '))) << at;
+        leads |= (uint64_t)(uint32_t)_mm_movemask_epi8(lead) << at;
+        follow |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xC0))) << at;
+    }
+    const uint64_t within = ((uint64_t)1 << length) - 1;
+    leads &= within;
+    visible &= within;
+    const uint64_t wanted = leads << 1 | leads << 2;
+    const uint64_t lone = spaces & (visible | leads) >> 1 & ~(uint64_t)1;
+    return (visible | lone | leads | wanted) == within && wanted == (follow & within);
 }
 
 static inline uint32_t evq_lower(uint8_t *text) {
@@ -151,6 +181,12 @@ static inline uint32_t evq_odd(const uint8_t *text) {
         if (text[i] < 0x21 || text[i] > 0x7E)
             places |= (uint32_t)1 << i;
     return places;
+}
+
+static inline int evq_plain(const uint8_t *text, size_t length) {
+    (void)text;
+    (void)length;
+    return 0;
 }
 
 static inline uint32_t evq_lower(uint8_t *text) {

@@ -3,7 +3,7 @@
 The byte behind a text is ASCII, and 16 more may be read.
 """
 
-from evq_ext._memory cimport evq_copy, evq_lowest, evq_odd
+from evq_ext._memory cimport EVQ_SHORT, evq_copy, evq_lowest, evq_odd, evq_plain
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
 
@@ -32,17 +32,28 @@ cdef inline bint clean(
 
 cdef inline size_t count_clean(const Chars* chars, const uint8_t* text, size_t length) noexcept nogil:
     """Return for how many bytes, from the first on, cleaning changes nothing."""
+    cdef size_t at = count_visible(text, length)
+    if at == length or (length <= EVQ_SHORT and evq_plain(text, length)):
+        return length
+    return count_plain(chars, text, length, at)
+
+
+cdef inline size_t count_visible(const uint8_t* text, size_t length) noexcept nogil:
+    """Return with how many bytes of visible ASCII the text begins."""
     cdef size_t at = 0
-    cdef size_t size
     cdef uint32_t odd
     while at < length:
         odd = evq_odd(text + at)
-        if odd == 0:
-            at += 16
-            continue
-        at += evq_lowest(odd)
-        if at >= length:
-            break
+        if odd != 0:
+            return min(at + evq_lowest(odd), length)
+        at += 16
+    return length
+
+
+cdef inline size_t count_plain(const Chars* chars, const uint8_t* text, size_t length, size_t at) noexcept nogil:
+    """Go on where cleaning has changed nothing for `at` bytes, and is not sure of the next one."""
+    cdef size_t size
+    while at < length:
         if text[at] == c" ":
             if at == 0 or at + 1 == length or text[at + 1] <= c" " or text[at + 1] == 0x7F:
                 return at
@@ -54,6 +65,7 @@ cdef inline size_t count_clean(const Chars* chars, const uint8_t* text, size_t l
             while size > 0:
                 at += size
                 size = plain_size(chars, text + at)
+        at += count_visible(text + at, length - at)
     return length
 
 

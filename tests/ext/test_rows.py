@@ -47,6 +47,14 @@ def test_cells_are_cleaned(read: Read, raw: str, value: str) -> None:
     assert read(f"{raw},a@x.kr").columns["name"] == [value]
 
 
+def test_every_character_is_cleaned_at_the_beginning_between_spaces_and_at_the_end(read: Read) -> None:
+    characters = [chr(code) for code in range(0x80, 0x10000) if not 0xD800 <= code < 0xE000]
+    cells = [f"{character}한 {character} 글{character}" for character in characters]
+    columns = (Column("name", "name"), Column("email", "email"))
+    result = read("".join(f"{cell},{at}@x.kr\n" for at, cell in enumerate(cells)), columns)
+    assert result.columns["name"] == [clean(cell) for cell in cells]
+
+
 def test_line_ends_inside_a_cell_become_one_space(read: Read) -> None:
     assert read('"Kim\r\n\r\nMin",a@x.kr').columns["name"] == ["Kim Min"]
 

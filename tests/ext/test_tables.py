@@ -16,6 +16,11 @@ def test_cleaning_leaves_a_plain_character_as_it_is() -> None:
         assert unicodedata.combining(character) == 0
 
 
+def test_what_is_judged_16_bytes_at_a_time_is_plain() -> None:
+    judged = (*range(0x5000, 0x9000), *range(0xAC00, 0xD780))  # `evq_plain` in `_simd.h`
+    assert set(map(chr, judged)) <= plain_characters()
+
+
 def test_no_plain_character_composes_with_the_one_before_it() -> None:
     second_halves = {
         chr(int(parts[-1], 16))
