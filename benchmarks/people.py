@@ -38,7 +38,7 @@ _NOTES: Final = ("", "", "", "", "채식 식단을 부탁드립니다", '"오후
 # As people write them, with how many of a hundred do.
 _PHONES: Final = {"010-{}-{}": 60, "010{}{}": 17, "+82 10-{}-{}": 10, "02-{}-{}": 3, "": 10}
 _BAD_EMAILS: Final = ("없음", "guest{}.example.org", "guest{}@@example.com", "guest{}@example", "@example.org")
-_BAD_PHONES: Final = ("010-123", "없음", "010-1234-56789")
+_BAD_PHONES: Final = ("010-123", "연락 요망", "010-1234-56789")
 
 
 def people_csv(count: int) -> str:

@@ -112,6 +112,11 @@ WARNINGS: Final = ("email_misspelt", "phone_zero_restored")
 # SHA-256 of `phonenumberutil.py`, the library's code. The metadata, which changes each fortnight, is read anew.
 PHONENUMBERS_CODE: Final = "27a248e3bec5db0fa49a503a272f2f6d8693d32225b4908b035b3f829720d290"
 PHONE_SEPARATORS: Final = "-. ()/"  # of which the library takes no notice, wherever they stand
+# What people write who give no number.
+NO_PHONE: Final = (
+    *("-", "--", "---", ".", "/", "x", "X", "no", "No", "NO", "none", "None", "NONE"),
+    *("n/a", "N/A", "na", "NA", "없음", "없습니다", "해당없음", "해당 없음", "무", "なし", "無し", "無", "无", "没有"),
+)
 
 # --- Sheets (ECMA-376 part 1; its limits are Excel's) -----------------------------------------------------------------
 

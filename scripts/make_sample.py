@@ -40,7 +40,7 @@ TICKETS = ["일반", "일반", "일반", "학생", "초청", "VIP"]
 NOTES = [*[""] * 5, "채식 식단 요청", "주차 필요", "오후부터 참석", '"명찰은 영문으로"', "- 동반 1인", "=문의 중"]
 NO_EMAILS = ["없음", "minjun.example.org", "seoyeon@", "jiho@@example.com", "yujin@example", "bora@example..net",
              "dain @example.org", "hangyeol@example.com,", "@example.org"]  # fmt: skip
-NO_PHONES = ["010-123", "없음", "9999", "010-0000-000000", "02-1-2", "연락처 추후 회신"]
+NO_PHONES = ["010-123", "미정", "9999", "010-0000-000000", "02-1-2", "연락처 추후 회신"]
 
 
 @dataclass(frozen=True, kw_only=True)

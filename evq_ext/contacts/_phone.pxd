@@ -1,18 +1,20 @@
 """Judge phone numbers, and write them in E.164 form; `_dialling` is the specification, and makes the states.
 
-Digits lead from state to state. Separators lead nowhere. Of anything else this is unsure, but
-where no number can begin there is none.
+Digits lead from state to state. Separators lead nowhere. Of anything else this is unsure, but where no number can begin
+there is none.
 """
 
 from evq_ext._memory cimport PADDING, evq_copy
 from evq_ext._verdict cimport PHONE_ZERO_RESTORED, REFUSED, TAKEN, UNSURE, Verdict
 from libc.stdint cimport uint8_t, uint16_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 cdef enum:
     NATIONAL = 0            # the state before the first digit
     ABROAD = 1              # and that behind a plus sign
     DIGITS_MAX = 24         # more than any number has, with prefix and country code
+    WORDS = 32              # that say that there is no number, at most, and
+    WORD_SIZE = 16          # bytes of each, with zeros behind it
 
 cdef struct State:          # as `_dialling._Node.pack` has it
     uint16_t after[10]      # the state after each digit
@@ -28,6 +30,7 @@ cdef struct Plan:
     size_t longest          # text that the library reads
     uint8_t separators[256]
     uint8_t starts[256]     # bytes with which a digit of any script, or a plus sign, begins
+    uint8_t words[WORDS][WORD_SIZE]
 
 
 cdef inline Verdict judge_phone(
@@ -52,7 +55,9 @@ cdef inline Verdict judge_phone(
             state = plan.states + ABROAD
             plus = True
         elif not plan.separators[text[at]]:
-            return UNSURE if has_start(plan, text, length[0]) else REFUSED
+            return judge_words(plan, text, length)
+    if count == 0:
+        return judge_words(plan, text, length)
     if state.verdict != TAKEN:
         return <Verdict>state.verdict
     if state.bare_zero and count == length[0] and digits[0] != c"0":
@@ -69,6 +74,18 @@ cdef inline Verdict judge_phone(
     evq_copy(text + written, digits + state.kept + state.skipped, count)
     length[0] = written + count
     return TAKEN
+
+
+cdef inline Verdict judge_words(const Plan* plan, const uint8_t* text, size_t* length) noexcept nogil:
+    """Judge a text that is no number as it stands: leave nothing of words that say so."""
+    cdef size_t index
+    if has_start(plan, text, length[0]):
+        return UNSURE
+    for index in range(WORDS if length[0] < WORD_SIZE else 0):
+        if plan.words[index][length[0]] == 0 and memcmp(plan.words[index], text, length[0]) == 0:
+            length[0] = 0
+            return TAKEN
+    return REFUSED
 
 
 cdef inline bint has_start(const Plan* plan, const uint8_t* text, size_t length) noexcept nogil:

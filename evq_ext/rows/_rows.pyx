@@ -23,7 +23,7 @@ from evq_ext.rows._identity cimport Slot, Table, reserve_slots
 from evq_ext.rows._marks cimport begin_walk
 from evq_ext._memory cimport PADDING, Vector, reserve
 from evq_ext.rows._outputs cimport Output, Outputs, Row, append_row, clear, count_rows, keep_values
-from evq_ext.contacts._phone cimport Plan, State
+from evq_ext.contacts._phone cimport WORDS, WORD_SIZE, Plan, State
 from evq_ext.rows._reader cimport NO_MEMORY, TO_BE_JUDGED, Bounds, Found, Reader, read_all
 from evq_ext.rows._text cimport DROPPED, PLAIN, SPACE, Chars
 from libc.stdint cimport uint8_t, uint32_t
@@ -189,6 +189,10 @@ cdef class RowParser:
             self.plan.separators[<size_t>ord(separator)] = True
         for start in _dialling.STARTS:
             self.plan.starts[<size_t>start] = True
+        for index, word in enumerate(map(str.encode, _tables.NO_PHONE)):
+            if index >= WORDS or len(word) >= WORD_SIZE:
+                raise ImportError("The words of _phone.pxd are too few, or too short, for those of _tables; enlarge them.")
+            memcpy(self.plan.words[<size_t>index], PyBytes_AS_STRING(word), len(word))
         self.reader.known.plan = &self.plan
         return 0
 

@@ -180,10 +180,12 @@ def _check_email(text: str) -> str:
 
 
 def _check_phone(text: str, region: str) -> str:
+    if not text or text in _tables.NO_PHONE:
+        return ""
     if _SCIENTIFIC.fullmatch(text):
         raise _CellError("phone_scientific")
     try:
-        return authority.e164(text, region) if text else ""
+        return authority.e164(text, region)
     except ValueError as error:
         raise _CellError("phone_invalid", region=region) from error
 

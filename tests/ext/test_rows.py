@@ -208,7 +208,12 @@ def test_a_phone_number_becomes_e164(read: Read, raw: str, value: str) -> None:
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).columns["phone"] == [value]
 
 
-@pytest.mark.parametrize("raw", ["010-123-456", "없음", "-", "+82 10 5999 1234", "0" * 300])
+@pytest.mark.parametrize("raw", ["-", " 없음 ", "N/A", "해당 없음", "なし"])
+def test_a_word_that_says_that_there_is_no_number_is_an_empty_cell(read: Read, raw: str) -> None:
+    assert read(f"a,a@x.kr,{raw}", ALL_KINDS).columns["phone"] == [""]
+
+
+@pytest.mark.parametrize("raw", ["010-123-456", "미정", "(-)", "+82 10 5999 1234", "0" * 300])
 def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> None:
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).rejects[0].errors == (
         Finding("phone", 2, raw, "phone_invalid", {"region": "KR"}),
