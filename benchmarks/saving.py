@@ -195,6 +195,7 @@ def _checking_in(path: Path) -> Iterator[dict[str, list[float]]]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_check_in, args=(path, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that its end is seen here
     ours.recv()  # it is ready
     yield waits
     ours.send(None)

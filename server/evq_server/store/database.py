@@ -31,8 +31,8 @@ TURN_MS: Final = 3
 CACHE_KIB: Final = 16 * 1024
 """Memory for pages, of each connection."""
 
-CHECKPOINT_PAGES: Final = 8_000
-"""Pages in the write-ahead log (32 MiB) from which on they are written into the database."""
+CHECKPOINT_PAGES: Final = 4_000
+"""Pages in the write-ahead log (16 MiB) from which on they are written into the database."""
 
 LOOKUP_SIZE: Final = 500
 """Keys looked up in one statement."""
