@@ -127,8 +127,8 @@ SHEET_READ_COLUMNS: Final = 256  # IV; a value beyond it is an error
 SHARED_MAX_BYTES: Final = 255 * 1024 * 1024
 TAG_MAX_BYTES: Final = 64 * 1024
 RUN_MAX_BYTES: Final = 4 * 1024 * 1024  # of one piece of text; what is behind cannot make a longer cell
-# Of a cell's text before escapes are read: 7 bytes make at least one character, so that more is too long for a cell.
-CELL_MAX_BYTES: Final = 7 * (CELL_MAX_CHARS + 1)
+# Of a cell's text before escapes are read: 14 bytes, as those of an escaped CR LF, make at least one character.
+CELL_MAX_BYTES: Final = 14 * (CELL_MAX_CHARS + 1)
 OUTPUT_STEP_BYTES: Final = 1024 * 1024  # a reader pauses when it has written as much
 LAST_DAY: Final = 2_958_465  # 9999-12-31, from 1900-01-00
 DAYS_1904: Final = 1_462  # from 1900-01-00 to 1904-01-01

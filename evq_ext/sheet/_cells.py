@@ -14,6 +14,7 @@ from evq_ext.sheet.formats import DURATION, NUMBER, TIME
 
 BLANKS: Final = b" \t\r\n"  # XML 1.0, S
 
+IN_USE: Final = "A sheet is read with these texts already; feed all of them before that."
 _EXACT: Final = 2**53  # below it every integral float is the integer that was meant
 _BOOLEANS: Final = {b"0": b"FALSE", b"1": b"TRUE", b"false": b"FALSE", b"true": b"TRUE"}  # XML Schema 2, 3.2.2
 _REFERENCE_CHARS: Final = 20  # of a reference that an error shows
@@ -59,10 +60,10 @@ def text_cell(text: bytes) -> bytes:
 
 def quoted(text: bytes) -> bytes:
     """Return a text without escapes as a cell of CSV."""
+    text = _LINE_END.sub(b" ", text)
     if len(text) > CELL_MAX_CHARS:
         kept = _KEPT.match(text)
         text = text[: kept.end() if kept else 0]
-    text = _LINE_END.sub(b" ", text)
     return b'"%s"' % text.replace(b'"', b'""') if b'"' in text or b"," in text else text
 
 

@@ -14,7 +14,7 @@ from evq_ext._tables import (
     SHEET_MAX_ROWS,
     SHEET_READ_COLUMNS,
 )
-from evq_ext.sheet._cells import BLANKS, boolean_cell, cell_name, number_cell, quoted, shown, text_cell
+from evq_ext.sheet._cells import BLANKS, IN_USE, boolean_cell, cell_name, number_cell, quoted, shown, text_cell
 from evq_ext.sheet._markup import Kind, Scanner, Token, attributes_of
 from evq_ext.sheet.formats import NUMBER
 from evq_ext.types import SheetError
@@ -74,14 +74,17 @@ class SharedStrings:
         self._done = False
         self._size = 0  # bytes, with 4 for each text
         self._cells: list[bytes] = []
+        self.in_use = False  # by a reader
 
     def __len__(self) -> int:
         return len(self._cells)
 
     def feed(self, data: bytes) -> None:
-        """Read one chunk of the part. Raises SheetError."""
+        """Read one chunk of the part. Raises SheetError; RuntimeError once a sheet is read with the texts."""
         if self._done:
             return
+        if self.in_use:
+            raise RuntimeError(IN_USE)
         self._scanner.feed(data)
         while not self._done and (token := self._scanner.next_token()):
             if token.kind is Kind.TEXT:
@@ -130,6 +133,7 @@ class SheetReader:
     """
 
     def __init__(self, shared: SharedStrings, kinds: bytes = b"", *, epoch_1904: bool = False) -> None:
+        shared.in_use = True
         self._shared = shared
         self._kinds = kinds
         self._epoch_1904 = epoch_1904

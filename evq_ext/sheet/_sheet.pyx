@@ -35,6 +35,7 @@ cdef int take(Input* input, Scanner* scanner, bytes data) except -1:
     input.data.length -= scanner.at
     if input.data.length:
         memmove(input.data.data, input.data.data + scanner.at, input.data.length)
+    scanner.at = 0
     if not reserve(&input.data, len(data)):
         raise MemoryError
     memcpy(input.data.data + input.data.length, PyBytes_AS_STRING(data), len(data))
@@ -42,7 +43,6 @@ cdef int take(Input* input, Scanner* scanner, bytes data) except -1:
     memset(input.data.data + input.data.length, 0, PADDING)
     scanner.text = input.data.data
     scanner.length = input.data.length
-    scanner.at = 0
     return 0
 
 
@@ -89,17 +89,64 @@ cdef bytes bytes_of(const Vector* vector):
     return PyBytes_FromStringAndSize(<char*>vector.data, vector.length)
 
 
-cdef class SharedStrings:
-    """Hold the texts that the cells of a workbook share, as cells of CSV; without any input there are none."""
+cdef class Part:
+    """Hold a part of a workbook that is fed in chunks: each kind of part has a kernel, and rules for what that leaves."""
 
     cdef Input input
-    cdef Content content
-    cdef Texts texts
+    cdef Content* content       # of the subclass
     cdef bint done
 
     def __dealloc__(self):
         free(self.input.data.data)
-        free(self.content.text.data)
+
+    cdef Found read(self) noexcept nogil:
+        """Let the kernel read on; each kind of part has its own."""
+        return COMPLETE
+
+    cdef Found word(self) except *:
+        """Let the rules word what the kernel has found; each kind of part has its own."""
+        return COMPLETE
+
+    cdef str place(self, Found found):
+        """Return the cell that an error is about."""
+        return ""
+
+    cdef int read_on(self, bytes data) except -1:
+        """Read what is there and the data, alone, until the kernel needs more, pauses or is done."""
+        cdef Found found
+        take(&self.input, &self.content.scanner, data)
+        while True:
+            with nogil:
+                found = self.read()
+            if found == TO_BE_RESOLVED:
+                resolve(self.content)
+                continue
+            if found == TO_BE_WORDED:
+                found = self.word()
+                if found == COMPLETE:
+                    continue
+            break
+        self.done = found == COMPLETE
+        if found == NO_MEMORY:
+            raise MemoryError
+        if found in CODES:
+            raise SheetError(CODES[found], self.place(found))
+        return 0
+
+
+cdef class SharedStrings(Part):
+    """Hold the texts that the cells of a workbook share, as cells of CSV; without any input there are none."""
+
+    cdef Content own
+    cdef Texts texts
+    cdef bint in_use            # by a reader, which points into the texts
+
+    def __cinit__(self):
+        self.content = &self.own
+        begin(self.content)
+
+    def __dealloc__(self):
+        free(self.own.text.data)
         free(self.texts.text.data)
         free(self.texts.ends.data)
 
@@ -107,30 +154,17 @@ cdef class SharedStrings:
         return self.texts.ends.length // sizeof(uint32_t)
 
     def feed(self, bytes data not None):
-        """Read one chunk of the part. Raises SheetError; RuntimeError while another thread is in a call."""
-        cdef Found found
+        """Read one chunk of the part.
+
+        Raises SheetError; RuntimeError while another thread is in a call, and once a sheet is read with the texts.
+        """
         if self.done:
             return
+        if self.in_use:
+            raise RuntimeError(_cells.IN_USE)
         enter_alone(&self.input)
         try:
-            begin(&self.content)
-            take(&self.input, &self.content.scanner, data)
-            while True:
-                with nogil:
-                    found = read_shared(&self.content, &self.texts)
-                if found == TO_BE_RESOLVED:
-                    resolve(&self.content)
-                    continue
-                if found == TO_BE_WORDED:
-                    found = self.word()
-                    if found == COMPLETE:
-                        continue
-                break
-            self.done = found == COMPLETE
-            if found == NO_MEMORY:
-                raise MemoryError
-            if found in CODES:
-                raise SheetError(CODES[found])
+            self.read_on(data)
         finally:
             self.input.busy = False
 
@@ -139,31 +173,36 @@ cdef class SharedStrings:
         if not self.done:
             raise SheetError("damaged")
 
+    cdef Found read(self) noexcept nogil:
+        return read_shared(self.content, &self.texts)
+
     cdef Found word(self) except *:
         """Let the rules word the text at hand, and share it."""
         cdef bytes cell = _cells.text_cell(bytes_of(&self.content.text))
         if append(&self.texts.text, <uint8_t*>PyBytes_AS_STRING(cell), len(cell)) != COMPLETE:
             return NO_MEMORY
-        return end_shared(&self.content, &self.texts)
+        return end_shared(self.content, &self.texts)
 
 
-cdef class SheetReader:
+cdef class SheetReader(Part):
     """Turn the XML of a sheet, fed in chunks of any size, into CSV whose record n is the sheet's row n.
 
     `kinds` say what each cell format of the workbook shows, one byte each (see `formats`); `epoch_1904` that days are
     counted from 1904. Nothing is sized by a coordinate: behind the last value of a row, and of the sheet, is nothing.
     """
 
-    cdef Input input
     cdef Cells cells
     cdef SharedStrings shared   # which `cells` points into, as it does into `kinds`
     cdef bytes kinds
-    cdef bint done
 
     def __cinit__(self, SharedStrings shared not None, bytes kinds not None = b"", *, bint epoch_1904=False):
+        if shared.input.busy:
+            raise RuntimeError("Another thread feeds the texts; let it end first.")
+        shared.in_use = True
         self.shared = shared
         self.kinds = kinds
-        begin(&self.cells.content)
+        self.content = &self.cells.content
+        begin(self.content)
         self.cells.calendar = Calendar(_tables.LAST_DAY, _tables.DAYS_1904, _tables.DAY_MILLISECONDS)
         self.cells.epoch_1904 = epoch_1904
         self.cells.kinds = <uint8_t*>PyBytes_AS_STRING(kinds)
@@ -172,7 +211,6 @@ cdef class SheetReader:
         self.cells.last_row = 1
 
     def __dealloc__(self):
-        free(self.input.data.data)
         free(self.cells.content.text.data)
         free(self.cells.output.data)
 
@@ -182,29 +220,12 @@ cdef class SheetReader:
         It may pause when it has written a MiB: call it with b"" until it returns b"". Raises SheetError; RuntimeError
         while another thread is in a call.
         """
-        cdef Found found
         if self.done:
             return b""
         enter_alone(&self.input)
         try:
-            take(&self.input, &self.cells.content.scanner, data)
             self.cells.output.length = 0
-            while True:
-                with nogil:
-                    found = read_cells(&self.cells)
-                if found == TO_BE_RESOLVED:
-                    resolve(&self.cells.content)
-                    continue
-                if found == TO_BE_WORDED:
-                    found = self.word()
-                    if found == COMPLETE:
-                        continue
-                break
-            self.done = found == COMPLETE
-            if found == NO_MEMORY:
-                raise MemoryError
-            if found in CODES:
-                raise SheetError(CODES[found], self.place(found))
+            self.read_on(data)
             return bytes_of(&self.cells.output)
         finally:
             self.input.busy = False
@@ -214,6 +235,9 @@ cdef class SheetReader:
         if not self.done:
             raise SheetError("damaged")
         return b"\n" if (self.cells.last_row, self.cells.last_column) > (1, 0) else b""
+
+    cdef Found read(self) noexcept nogil:
+        return read_cells(&self.cells)
 
     cdef Found word(self) except *:
         """Let the rules word the cell at hand, and write it."""

@@ -212,6 +212,14 @@ def test_the_longest_text_of_a_cell_is_kept(module: ModuleType) -> None:
     assert len(read(module, one(f'<c t="str"><v>{"가" * 32_767}</v></c>')).decode()) == 32_767 + 1
 
 
+def test_line_ends_count_as_the_one_blank_that_they_become(module: ModuleType) -> None:
+    for end in ("\r\n", "_x000D__x000A_"):
+        cell = f'<c t="inlineStr"><is><t>{end * 20_000}kim@example.org</t></is></c>'
+        assert len(read(module, one(cell))) == 20_000 + len("kim@example.org") + 1
+        longer = read(module, one(cell.replace("kim", end + "x" * 40_000)))
+        assert len(longer) == 32_768 + 1  # one character too many, so that the row is refused
+
+
 # What cannot be read
 
 
@@ -256,6 +264,15 @@ def test_a_reader_that_is_done_takes_no_notice_of_the_rest(module: ModuleType) -
     assert reader.feed(b"<sheetData><row><c><v>1</v></c></row></sheetData><!DOCTYPE") == b"1"
     assert reader.feed(b"<row><c><v>2</v></c></row>") == b""
     assert reader.finish() == b"\n"
+
+
+def test_shared_texts_take_no_more_once_a_sheet_is_read_with_them(module: ModuleType) -> None:
+    shared = module.SharedStrings()
+    shared.feed(b"<sst><si><t>a</t></si>")
+    reader = module.SheetReader(shared)
+    with pytest.raises(RuntimeError, match="feed all of them before"):
+        shared.feed(b"</sst>")
+    assert reader.feed(one('<c t="s"><v>0</v></c>')) == b"a"
 
 
 # Both alike
