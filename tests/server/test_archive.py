@@ -4,7 +4,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_BZIP2, ZIP_LZMA, ZIP_STORED, ZipFile
 
 import pytest
 
@@ -72,6 +72,14 @@ def test_all_that_is_read_has_a_limit_together(honest: Path, monkeypatch: pytest
 
 def test_a_large_part_may_not_be_much_larger_than_it_is_packed(tmp_path: Path) -> None:
     assert _refusal(crafted(tmp_path / "w.xlsx", " " * (30 << 20))) == "workbook_bomb"
+
+
+@pytest.mark.parametrize("packing", [ZIP_BZIP2, ZIP_LZMA])
+def test_only_packing_that_is_unpacked_piece_by_piece_is_read(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "w.xlsx"
+    with ZipFile(path, "w", packing) as archive:
+        archive.writestr("mimetype", " " * (1 << 20))
+    assert _refusal(path) == "workbook_damaged"
 
 
 def test_what_nobody_reads_is_not_inflated(tmp_path: Path) -> None:
@@ -150,7 +158,9 @@ def test_a_doctype_is_refused(tmp_path: Path, encoding: str) -> None:
             list(archive.check_all())
 
 
-@pytest.mark.parametrize("xml", ["", "<a>", "<a></b>", "nonsense", f'<a xmlns="{MAIN}"'])
+@pytest.mark.parametrize(
+    "xml", ["", "<a>", "<a></b>", "nonsense", f'<a xmlns="{MAIN}"', "<a>" * 101, f"<{'a' * 2_000_000}/>"]
+)
 def test_a_small_part_that_is_no_xml_is_damage(tmp_path: Path, xml: str) -> None:
     with Archive(crafted(tmp_path / "w.xlsx", xml)) as archive, pytest.raises(FileError, match="damaged"):
         list(archive.elements(SHEET))

@@ -151,6 +151,35 @@ def test_a_page_without_a_table_is_called_a_web_page(read: Read) -> None:
         read(b"<html><body>Please log in</body></html>")
 
 
+def test_a_cell_over_all_further_rows_ends_with_its_group(read: Read) -> None:
+    page = table(
+        "<thead><tr><th rowspan=0>email<th>name</thead><tbody><tr><td>kim@example.org<td>Kim"
+        "<tbody><tr><td rowspan=9>lee@example.org<td>Lee<tbody><tr><td>park@example.org<td>Park"
+    )
+    assert [cells[0] for cells in read(page)[1]] == ["email", "kim@example.org", "lee@example.org", "park@example.org"]
+
+
+def test_a_page_of_a_spreadsheet_program_is_a_page(read: Read) -> None:
+    page = b'<html xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><table><tr><td>email<tr><td>kim@example.org'
+    assert read(page)[1] == [["email"], ["kim@example.org"]]
+
+
+def test_a_column_called_header_is_no_head_of_a_page(read: Read) -> None:
+    assert read(b"<Header>,email,name\n1,kim@example.org,Kim\n")[0].kind == "csv"
+
+
+@pytest.mark.parametrize("start", [b"<table>charset=", b"<table>" + b"<?xml" * 50_000])
+def test_a_charset_is_looked_for_in_one_pass(read: Read, start: bytes) -> None:
+    with pytest.raises(FileError):  # for it takes minutes to look for it from each place anew
+        read(start + b" " * (1 << 18))
+
+
+@pytest.mark.parametrize("declaration", [b"<![ y>", b"<![foo["])
+def test_a_declaration_that_no_page_has_is_refused(read: Read, declaration: bytes) -> None:
+    with pytest.raises(FileError, match="damaged"):
+        read(table("<tr><td>email") + declaration)
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -228,6 +257,19 @@ def test_rows_and_cells_that_are_left_out_keep_their_numbers(read: Read) -> None
     ]
 
 
+def test_values_are_those_of_any_other_workbook(read: Read) -> None:
+    cells = {"Boolean": "1", "Number": "8.2101234567E11", "DateTime": "2026-03-01T00:00:00.000"}
+    values = "".join(f'<Cell><Data ss:Type="{kind}">{value}</Data></Cell>' for kind, value in cells.items())
+    book = workbook(("a", row("email", "x", "y") * 1_500 + f"<Row>{values}</Row>" * 1_500)).encode()  # in many pieces
+    assert set(map(tuple, read(book)[1])) == {("email", "x", "y"), ("TRUE", "821012345670", "2026-03-01T00:00:00")}
+
+
+def test_the_comment_of_a_cell_is_no_part_of_its_value(read: Read) -> None:
+    comment = '<Comment ss:Author="Lee"><ss:Data xmlns="http://www.w3.org/TR/REC-html40">moved</ss:Data></Comment>'
+    cell = f'<Cell><Data ss:Type="String">kim@example.org</Data>{comment}</Cell>'
+    assert read(workbook(("a", f"{row('email')}<Row>{cell}</Row>")).encode())[1] == [["email"], ["kim@example.org"]]
+
+
 def test_a_sheet_of_an_xml_workbook_can_be_chosen(read: Read) -> None:
     book = workbook(("a", PEOPLE), ("b", row("email") + row("b@example.org"))).encode()
     assert read(book, sheet="b")[1] == [["email"], ["b@example.org"]]
@@ -245,6 +287,7 @@ def test_a_sheet_of_an_xml_workbook_can_be_chosen(read: Read) -> None:
         workbook(("a", PEOPLE)).replace("?>\n<?mso", '?><!DOCTYPE x [<!ENTITY e "eeee">]>\n<?mso'),
         workbook(("a", PEOPLE)).replace("<Table>", "<Table " + "a" * 3_000_000),
         workbook(("a", PEOPLE)) + "<a>" * 100,
+        workbook(("a", PEOPLE)).replace("<Table>", "<Table>" + "<a>" * 100_000),
     ],
 )
 def test_an_xml_workbook_that_no_program_writes_is_refused(read: Read, book: str) -> None:

@@ -18,7 +18,7 @@ from benchmarks.people import people_csv
 from evq_server.files import workbook as workbook_module
 from evq_server.files.refusals import FileError
 from evq_server.files.workbook import convert
-from tests.server.workbooks import MAIN, PARTS, SHEET, cells_at, crafted, relations, shared_texts, sheet_of
+from tests.server.workbooks import KIND, MAIN, PARTS, SHEET, cells_at, crafted, relations, shared_texts, sheet_of
 
 HEADER = ["이름", "이메일"]
 
@@ -135,6 +135,31 @@ def test_a_chart_on_a_sheet_of_its_own_is_no_list(tmp_path: Path) -> None:
         chart.add_series({"values": "=list!$A$2:$A$2"})
         charts.set_chart(chart)
     assert _convert(path) == ("list", ["x", "1"])
+
+
+def test_a_header_is_looked_for_in_the_first_rows_however_large_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+
+    def fields_named(records: list[Any]) -> int:
+        looked_at.append(sum(len("".join(cells)) for _, cells in records))
+        return 0
+
+    monkeypatch.setattr(workbook_module, "fields_named", fields_named)
+    fat = sheet_of(*['<c t="s"><v>0</v></c>' * 256] * 20)
+    parts = shared_texts("x" * 32_767)
+    parts["xl/workbook.xml"] = (
+        f'<workbook xmlns="{MAIN}" xmlns:r="{KIND}"><sheets><sheet name="a" r:id="worksheet"/>'
+        '<sheet name="b" r:id="worksheet"/></sheets></workbook>'
+    )
+    assert _convert(crafted(tmp_path / "w.xlsx", fat, **parts))[0] == "a"
+    assert max(looked_at) <= 1 << 18
+
+
+def test_the_book_may_be_named_with_the_slashes_of_windows(tmp_path: Path) -> None:
+    rels = relations(officeDocument="xl/workbook.xml").replace("xl/", "xl\\")
+    assert _convert(crafted(tmp_path / "w.xlsx", cells_at("A1"), **{"_rels/.rels": rels}))[1] == ["1"]
 
 
 def test_an_unknown_sheet_is_refused_with_the_names_of_those_there_are(tmp_path: Path) -> None:

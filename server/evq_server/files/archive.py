@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 from xml.parsers import expat
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from evq_server.files.refusals import FileError
 
@@ -22,6 +22,8 @@ MAX_DIRECTORY: Final = 1 << 20  # bytes, of the list of entries
 MAX_INFLATED: Final = 1 << 30  # bytes, of all that is read
 MAX_RATIO: Final = 200  # honest sheets stay below 20, bombs begin at 300
 RATIO_FROM: Final = 10 << 20  # bytes; below it any ratio is harmless
+MAX_DEPTH: Final = 100  # of elements, each of which the parser remembers
+MAX_UNREAD: Final = 1 << 20  # bytes of one tag, which the parser holds and reads anew with each piece
 
 Kind = Literal["xlsx", "xlsb", "ods"]
 
@@ -136,19 +138,32 @@ class Archive:
     def elements(self, part: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         """Yield the local name and the attributes of each element of a small XML part, without making a tree."""
         found: list[tuple[str, Mapping[str, str]]] = []
+        depth = fed = 0
 
         def start(name: str, attributes: dict[str, str]) -> None:
+            nonlocal depth
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise FileError("workbook_damaged")
             found.append((name.rpartition("}")[2], attributes))
+
+        def end(_: str) -> None:
+            nonlocal depth
+            depth -= 1
 
         def refuse(*_: object) -> None:
             raise FileError("workbook_doctype")
 
         parser = expat.ParserCreate(namespace_separator="}")
         parser.StartElementHandler = start
+        parser.EndElementHandler = end
         parser.StartDoctypeDeclHandler = refuse
         try:
             for piece in self.read(part):
                 parser.Parse(piece)
+                fed += len(piece)
+                if fed - parser.CurrentByteIndex > MAX_UNREAD:
+                    raise FileError("workbook_damaged")
                 yield from found
                 found.clear()
             parser.Parse(b"", True)
@@ -174,6 +189,8 @@ class Archive:
             raise FileError("workbook_damaged")
         if entry.flag_bits & 1:
             raise FileError("workbook_locked")
+        if entry.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:  # ECMA-376 part 2, B.4; zipfile bounds no other one
+            raise FileError("workbook_damaged")
         return entry
 
 

@@ -13,6 +13,7 @@ MAX_UNREAD: Final = 1 << 18  # characters of one tag, comment, script or style s
 MAX_SPAN: Final = 65_534  # rows (WHATWG HTML, 4.9.11)
 
 _SPACED: Final = frozenset({"br", "p", "div", "li", "hr"})
+_ROW_GROUPS: Final = frozenset({"thead", "tbody", "tfoot"})
 _NO_TEXT: Final = frozenset({"script", "style"})
 
 
@@ -41,7 +42,10 @@ class HtmlReader(HTMLParser):
         self._in_no_text = False
 
     def read(self, data: bytes) -> None:
-        self.feed(self._decoder.decode(data))
+        try:
+            self.feed(self._decoder.decode(data))
+        except AssertionError as error:  # of a `<![` that the parser does not know
+            raise FileError("markup_damaged") from error
         if len(self.rawdata) > MAX_UNREAD:
             raise FileError("markup_damaged")
 
@@ -61,6 +65,8 @@ class HtmlReader(HTMLParser):
         elif tag == "tr":
             self._end_row()
             self._open[-1].row = []
+        elif tag in _ROW_GROUPS:
+            self._end_group()
         elif tag in {"td", "th"}:
             self._begin_cell(dict(attrs))
         elif tag in _SPACED:
@@ -72,8 +78,10 @@ class HtmlReader(HTMLParser):
             return
         if tag == "table":
             self._end_table()
-        elif tag in {"tr", "thead", "tbody", "tfoot"}:
+        elif tag == "tr":
             self._end_row()
+        elif tag in _ROW_GROUPS:
+            self._end_group()
         elif tag in {"td", "th"}:
             self._open[-1].cell = None
         elif tag in _SPACED:
@@ -103,6 +111,11 @@ class HtmlReader(HTMLParser):
         self._writer.row(opened.table, opened.row)
         opened.row = opened.cell = None
         opened.reaching = {column: rows - 1 for column, rows in opened.reaching.items() if rows > 1}
+
+    def _end_group(self) -> None:
+        """End the rows of a group, and with them the cells that would reach beyond it."""
+        self._end_row()
+        self._open[-1].reaching.clear()
 
     def _end_table(self) -> None:
         self._end_row()

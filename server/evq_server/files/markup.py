@@ -18,17 +18,20 @@ Markup = Literal["html", "xml"]
 TIME_LIMIT: Final = 120.0  # s
 CHUNK: Final = 1 << 16  # bytes, so that a cancel is heard soon
 
+_PAGE: Final = re.compile(r"<(?:!doctype html|html|head|table)[\s>]")
 _CHARSET: Final = re.compile(
-    rb"charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]*encoding\s*=\s*[\"']([\w.:-]+)", re.IGNORECASE
+    rb"charset\s*=\s*+[\"']?\s*+([\w.:-]+)|<\?xml[^<>]*?\sencoding\s*=\s*[\"']([\w.:-]+)", re.IGNORECASE
 )
 
 
 def markup_kind(start: str) -> Markup | None:
     """Tell what tables a text that begins with a tag holds; None if there are none."""
     start = start.lower()
+    if _PAGE.match(start):
+        return "html"
     if NAMESPACE in start:
         return "xml"
-    return "html" if any(tag in start for tag in ("<!doctype html", "<html", "<head", "<table")) else None
+    return "html" if _PAGE.search(start) else None
 
 
 def declared_charset(head: bytes) -> str:

@@ -9,9 +9,14 @@ from evq_server.files.tables import Cell, Table, TableWriter
 
 NAMESPACE: Final = "urn:schemas-microsoft-com:office:spreadsheet"
 MAX_ROWS: Final = 1_048_576  # what a sheet can have in Excel
+MAX_DEPTH: Final = 100  # of elements, each of which the parser remembers
 MAX_UNREAD: Final = 1 << 20  # bytes of one tag
 
-_SHEET, _ROW, _CELL, _DATA = (f"{NAMESPACE} {name}" for name in ("Worksheet", "Row", "Cell", "Data"))
+_SHEET, _ROW, _CELL, _DATA, _COMMENT = (
+    f"{NAMESPACE} {name}" for name in ("Worksheet", "Row", "Cell", "Data", "Comment")
+)
+_BOOLEANS: Final = {"0": "FALSE", "1": "TRUE"}
+_EXACT: Final = 2**53  # below it every integral float is the integer that was meant
 _NAME, _INDEX, _TYPE, _ACROSS = (f"{NAMESPACE} {name}" for name in ("Name", "Index", "Type", "MergeAcross"))
 
 
@@ -29,8 +34,10 @@ class SpreadsheetMlReader:
         self._rows = 0  # of the table so far
         self._row: list[Cell | None] | None = None
         self._cell: Cell | None = None
-        self._data: str | None = None  # the type of what is read; None outside of it
+        self._data: Cell | None = None  # the value of the cell, and
+        self._type = ""  # of which type it is
         self._fed = 0
+        self._depth = 0
         self._parser = expat.ParserCreate("utf-8", " ")
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
@@ -58,6 +65,9 @@ class SpreadsheetMlReader:
         raise FileError("markup_damaged")
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise FileError("markup_damaged")
         if tag == _SHEET:
             name = attributes.get(_NAME, "")
             self._names.append(name)
@@ -70,10 +80,13 @@ class SpreadsheetMlReader:
             self._row = []
         elif tag == _CELL and self._row is not None:
             self._begin_cell(self._row, attributes)
+        elif tag == _COMMENT:  # which has Data of its own
+            self._cell = None
         elif tag == _DATA:
-            self._data = attributes.get(_TYPE, "String")
+            self._data, self._type = Cell(), attributes.get(_TYPE, "String")
 
     def _end(self, tag: str) -> None:
+        self._depth -= 1
         if self._table is None:
             return
         if tag == _SHEET:
@@ -84,19 +97,22 @@ class SpreadsheetMlReader:
             self._row = None
         elif tag == _CELL:
             self._cell = None
-        elif tag == _DATA:
+        elif tag == _DATA and self._data:
+            if self._cell:
+                self._cell.add(_shown(self._data.text(), self._type))
             self._data = None
 
     def _text(self, text: str) -> None:
-        if self._cell and self._data:
-            self._cell.add(text.removesuffix(".000") if self._data == "DateTime" else text)
+        if self._data:
+            self._data.add(text)
 
     def _pass_rows(self, table: Table, number: int) -> None:
         """Leave out the rows before row *number*, which have no cells."""
         if not self._rows < number <= MAX_ROWS:
             raise FileError("markup_damaged")
-        for _ in range(self._rows + 1, number):
-            self._writer.row(table, [])
+        if self._writer.wants(table):
+            for _ in range(self._rows + 1, number):
+                self._writer.row(table, [])
         self._rows = number
 
     def _begin_cell(self, row: list[Cell | None], attributes: dict[str, str]) -> None:
@@ -106,6 +122,28 @@ class SpreadsheetMlReader:
         if len(row) <= MAX_COLUMNS:  # else one too many is there already
             across = min(_number(attributes.get(_ACROSS), 0), MAX_COLUMNS)
             row += [self._cell, *[None] * across]
+
+
+def _shown(text: str, kind: str) -> str:
+    """Return a value as the cell of any other workbook has it."""
+    match kind:
+        case "DateTime":
+            return text.removesuffix(".000")
+        case "Number" if (whole := _whole(text)) is not None:
+            return str(whole)
+        case "Boolean":
+            return _BOOLEANS.get(text, text)
+        case _:
+            return text
+
+
+def _whole(text: str) -> int | None:
+    """Return the whole number that the text means, however it is written; None if it means none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return int(value) if value.is_integer() and abs(value) < _EXACT else None
 
 
 def _number(text: str | None, default: int) -> int:

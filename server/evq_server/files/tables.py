@@ -49,7 +49,7 @@ class TableWriter:
 
     def row(self, table: Table, cells: Sequence[Cell | None]) -> None:
         """Take a row; None is an empty cell, and of more than the possible columns one too many is kept."""
-        if table.head is None and table is not self.chosen:
+        if not self.wants(table):
             return
         texts = [cell.text() if cell else "" for cell in cells[: MAX_COLUMNS + 1]]
         if table.head is None:
@@ -58,6 +58,10 @@ class TableWriter:
         table.head.append(texts)
         if len(table.head) == HEAD_ROWS:
             self.judge(table)
+
+    def wants(self, table: Table) -> bool:
+        """Tell whether the rows of the table may still be those of the list."""
+        return table.head is not None or table is self.chosen
 
     def judge(self, table: Table) -> None:
         """Choose the table, or not, by its first rows; more may follow."""

@@ -17,6 +17,7 @@ from evq_server.files.refusals import FileError
 MAX_OUTPUT: Final = 1 << 30
 """Bytes of canonical CSV."""
 
+_HEAD: Final = 1 << 18  # bytes of CSV in which a sheet's header is looked for
 _MAX_FORMATS: Final = 1 << 16  # Excel's limit
 _OF_SHEETS: Final = {
     "shared_missing": "sheet_cell_damaged",
@@ -117,9 +118,9 @@ class Workbook:
         with suppress(FileError), closing(self.read(sheet)) as reading:
             for _, records in reading:
                 head += records
-                if head.count(b"\n") >= HEAD_ROWS:
+                if len(head) >= _HEAD or head.count(b"\n") >= HEAD_ROWS:
                     break
-        return fields_named(read_records(head, limit=HEAD_ROWS))
+        return fields_named(read_records(head[:_HEAD], limit=HEAD_ROWS))
 
     def _read_book(self, book: str, relations: Mapping[str, tuple[str, str]]) -> list[Sheet]:
         """Read the list of sheets, in the workbook's order, and from when on days are counted."""
@@ -166,7 +167,7 @@ def _relations(archive: Archive, source: str) -> dict[str, tuple[str, str]]:
     for name, attributes in archive.elements(posixpath.join(folder, "_rels", f"{file}.rels")):
         if name == "Relationship":
             kind = attributes.get("Type", "").rpartition("/")[2]
-            part = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", "")))
+            part = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", "").replace("\\", "/")))
             found[attributes.get("Id", "")] = (kind, part)
         if len(found) > MAX_ENTRIES:
             raise FileError("workbook_parts", most=MAX_ENTRIES)
