@@ -193,6 +193,29 @@ async def test_the_result_says_what_each_column_became_and_rows_get_the_given_va
     assert [(guest.name, guest.attributes) for guest in guests] == [("Guest", {"booth": "A"})] * 2
 
 
+@pytest.mark.parametrize(
+    ("family", "given", "name"),
+    [
+        ("홍", "길동", "홍길동"),
+        ("佐々木", "アンナ", "佐々木アンナ"),
+        ("𠮷田", "さくら", "𠮷田さくら"),
+        ("남궁", "", "남궁"),
+        ("Kim", "Min-su", "Min-su Kim"),
+        ("García", "José", "José García"),
+        ("Петров", "Иван", "Иван Петров"),
+        ("Nguyễn", "Văn An", "Văn An Nguyễn"),
+        ("홍", "Gil-dong", "Gil-dong 홍"),
+        ("", "Zoë", "Zoë"),
+    ],
+)
+async def test_the_family_name_stands_first_where_both_parts_are_in_hangul_kana_or_han(
+    imports: Imports, family: str, given: str, name: str
+) -> None:
+    await imports.attempt(imports.upload(f"First Name,Last Name,email\n{given},{family},p@example.org\n"))
+    with imports.database.read() as conn:
+        assert [guest.name for guest in list_participants(conn, "gala", limit=10)] == [name]
+
+
 async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(imports: Imports) -> None:
     await imports.attempt(imports.upload(people(1)))
     payload = imports.upload(people(2), mode="all-or-nothing", duplicates="error")

@@ -1,5 +1,6 @@
 """The second pass: from the spool of accepted rows into the event, in transactions that keep nobody waiting."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from evq_server.store.participants import ChunkResult, Rejection, Row
 
 PREVIEWED: Final = 1_000
 """Rows looked up at a time where nothing is written."""
+
+# Of Hangul, kana and Han: there the family name stands first, and no blank behind it.
+_FAMILY_FIRST: Final = re.compile(
+    r"[ \u1100-\u11ff\u3005-\u3007\u3041-\u30ff\u3131-\u318e\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    r"\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]*"
+)
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +126,9 @@ def rows_of(chunk: Chunk) -> list[Row]:
     emails = columns.pop("email")
     blank = [""] * len(emails)
     phones = columns.pop("phone", blank)
-    names = columns.pop("name", None) or _full_names(columns, blank)
+    names = columns.pop("name", None) or map(
+        _full_name, columns.get("family_name", blank), columns.get("given_name", blank)
+    )
     fields = tuple(columns)
     cells = zip(*columns.values(), strict=True) if columns else repeat(())
     return [
@@ -135,12 +144,9 @@ def rows_of(chunk: Chunk) -> list[Row]:
     ]
 
 
-def _full_names(columns: dict[str, list[str]], blank: list[str]) -> list[str]:
-    """Join family and given names, in the order of the script that they are written in."""
-    pairs = zip(columns.get("family_name", blank), columns.get("given_name", blank), strict=True)
-    return [
-        (f"{given} {family}" if f"{given}{family}".isascii() else f"{family}{given}").strip() for family, given in pairs
-    ]
+def _full_name(family: str, given: str) -> str:
+    """Join the parts of a name, in the order of the script that they are written in."""
+    return family + given if _FAMILY_FIRST.fullmatch(family + given) else f"{given} {family}".strip()
 
 
 def _sum(results: Iterable[ChunkResult]) -> Saved:
