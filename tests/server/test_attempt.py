@@ -216,6 +216,20 @@ async def test_the_family_name_stands_first_where_both_parts_are_in_hangul_kana_
         assert [guest.name for guest in list_participants(conn, "gala", limit=10)] == [name]
 
 
+@pytest.mark.parametrize(
+    ("text", "values", "nameless"),
+    [
+        ("email\np@example.org\n", {}, True),
+        ("email\np@example.org\n", {"name": "Guest"}, False),
+        ("email,First name\np@example.org,José\n", {}, False),
+    ],
+)
+async def test_the_result_says_that_participants_have_no_name(
+    imports: Imports, text: str, values: dict[str, str], nameless: bool
+) -> None:
+    assert (await imports.attempt(imports.upload(text, values=values))).nameless is nameless
+
+
 async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(imports: Imports) -> None:
     await imports.attempt(imports.upload(people(1)))
     payload = imports.upload(people(2), mode="all-or-nothing", duplicates="error")

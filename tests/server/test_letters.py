@@ -123,6 +123,16 @@ def test_a_welcome_mail_greets_in_the_events_language(
         assert token in text(message, kind)
 
 
+@pytest.mark.parametrize(("language", "greeting"), [("en", "Hello,"), ("ko", "안녕하세요.")])
+@pytest.mark.parametrize("mail_body", [None, "$greeting\n$event"])
+def test_a_guest_without_a_name_is_greeted_without_one(
+    guests: Guests, language: Language, greeting: str, mail_body: str | None
+) -> None:
+    queued, _ = guests.welcome("")
+    guests.describe(language, mail_body=mail_body)
+    assert text(guests.write(queued), "plain").splitlines()[0] == greeting
+
+
 def test_a_welcome_mail_shows_its_qr_code_inline(guests: Guests) -> None:
     queued, token = guests.welcome("Kim")
     message = guests.write(queued)

@@ -41,7 +41,7 @@ SUBJECTS: Final[dict[Language, dict[Kind, str]]] = {
 
 BODIES: Final[dict[Language, dict[Kind, str]]] = {
     "en": {
-        "welcome": "Hello $name,\n\nyou are registered for $event. Please show the code below at the entrance.",
+        "welcome": "$greeting\n\nyou are registered for $event. Please show the code below at the entrance.",
         "import-completed": (
             "Your file $filename has been imported into $event.\n\n"
             "Participants processed: $processed\nRows with errors: $errors\n\n"
@@ -57,7 +57,7 @@ BODIES: Final[dict[Language, dict[Kind, str]]] = {
         ),
     },
     "ko": {
-        "welcome": "$name 님, 안녕하세요.\n\n$event 참가 등록이 완료되었습니다. 입장하실 때 아래 코드를 보여 주세요.",
+        "welcome": "$greeting\n\n$event 참가 등록이 완료되었습니다. 입장하실 때 아래 코드를 보여 주세요.",
         "import-completed": (
             "$filename 파일의 참가자를 $event 행사에 등록했습니다.\n\n"
             "처리된 참가자: $processed명\n오류가 있는 행: $errors개\n\n"
@@ -73,6 +73,9 @@ BODIES: Final[dict[Language, dict[Kind, str]]] = {
         ),
     },
 }
+
+GREETINGS: Final[dict[Language, str]] = {"en": "Hello $name,", "ko": "$name 님, 안녕하세요."}
+NAMELESS: Final[dict[Language, str]] = {"en": "Hello,", "ko": "안녕하세요."}
 
 _SEVEN_BITS: Final = SMTP.clone(cte_type="7bit")  # whatever the SMTP server can or cannot take
 
@@ -139,7 +142,9 @@ class LetterWriter:
         language: Language = guest["language"]
         subject = Template(guest["mail_subject"] or SUBJECTS[language]["welcome"])
         body = Template(guest["mail_body"] or BODIES[language]["welcome"])
-        values = {"name": guest["name"], "event": guest["event"], "token": token}
+        name = guest["name"]
+        greeting = Template(GREETINGS[language] if name else NAMELESS[language]).substitute(name=name)
+        values = {"greeting": greeting, "name": name, "event": guest["event"], "token": token}
         shown = f"{self._public_url}/t/{token}" if self._public_url else token
         cid = self.message_id(mail).strip("<>")
         block = _TICKET_BLOCK.substitute(cid=cid, label=TICKET[language], token=token, shown=escape(shown))

@@ -22,6 +22,7 @@ from evq_server.store.participants import ChunkResult, Rejection, Row
 PREVIEWED: Final = 1_000
 """Rows looked up at a time where nothing is written."""
 
+_NAMES: Final = frozenset({"name", "family_name", "given_name"})
 # Of Hangul, kana and Han: there the family name stands first, and no blank behind it.
 _FAMILY_FIRST: Final = re.compile(
     r"[ \u1100-\u11ff\u3005-\u3007\u3041-\u30ff\u3131-\u318e\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -48,6 +49,11 @@ class Saving:
     event_id: str
     fence: int
     duplicates: Duplicates
+
+    @property
+    def nameless(self) -> bool:
+        """Whether nothing says what the participants are called."""
+        return _NAMES.isdisjoint(self.spool.columns)
 
     def save(self, checkpoint: int, on_progress: OnProgress) -> None:
         """Save the rows from ordinal *checkpoint* on, one chunk after the other; what is saved stays saved."""

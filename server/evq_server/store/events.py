@@ -11,7 +11,7 @@ from evq.errors import ValidationError
 from evq_server.schemas import Language
 from evq_server.store.database import events
 
-PLACEHOLDERS: Final = frozenset({"name", "event", "token"})
+PLACEHOLDERS: Final = frozenset({"greeting", "name", "event", "token"})
 """What the subject and body of an event's welcome mail may use, as `$name`."""
 
 

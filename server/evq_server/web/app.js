@@ -294,8 +294,10 @@ async function showResult(frame) {
 function resultMessage(status, result, error) {
   if (status === "failed") return error.message;
   if (status === "cancelled") return text("saidCancelled");
-  const said = text(result.dryRun ? "saidDryRun" : "saidCompleted");
-  return warnings(result) ? `${said} ${text("saidWarnings", { n: number(warnings(result)) })}` : said;
+  const said = [text(result.dryRun ? "saidDryRun" : "saidCompleted")];
+  if (warnings(result)) said.push(text("saidWarnings", { n: number(warnings(result)) }));
+  if (result.nameless) said.push(text("saidNameless"));
+  return said.join(" ");
 }
 
 // How the file was read: its sheet or encoding, and what each column became.
