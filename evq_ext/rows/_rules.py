@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, get_args
 
 from evq_ext import _tables
-from evq_ext.contacts import authority
+from evq_ext.contacts import authority, refusals
 from evq_ext.contacts._domains import MISSPELT
 from evq_ext.rows._records import ROW_TOO_LONG
 from evq_ext.types import Column, DuplicatePolicy, Finding, Kind, NumberBy
@@ -176,7 +176,7 @@ def _check_email(text: str) -> str:
     try:
         return authority.normal_email(text)
     except ValueError as error:
-        raise _CellError("email_invalid", reason=str(error)) from error
+        raise _CellError("email_invalid", **refusals.reason_of(text, str(error))) from error
 
 
 def _check_phone(text: str, region: str) -> str:

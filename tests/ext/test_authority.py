@@ -1,6 +1,10 @@
 """Where the answer is certain without asking, the libraries give the same one."""
 
+import ast
+import importlib
+import inspect
 import re
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import email_validator
@@ -10,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evq_ext import _tables
-from evq_ext.contacts import _dialling, authority
+from evq_ext.contacts import _dialling, authority, refusals
 from evq_ext.contacts._digits import PatternError
 
 LOCALS: Final = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,12}", fullmatch=True)
@@ -174,6 +178,47 @@ def test_no_text_longer_than_an_address_can_be_is_one() -> None:
 def test_the_tables_name_the_special_domains_of_the_library() -> None:
     assert not any("." in name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
     assert sorted(_tables.SPECIAL_USE_TLDS) == sorted(email_validator.SPECIAL_USE_DOMAIN_NAMES)
+
+
+def written(node: ast.expr) -> str:
+    """Return the text that an expression makes; what is put into it is an x."""
+    match node:
+        case ast.Constant():
+            return str(node.value)
+        case ast.JoinedStr():
+            return "".join(map(written, node.values))
+        case ast.BinOp():
+            return written(node.left) + written(node.right)
+        case _:
+            return "x"
+
+
+def sentences_of(module: str) -> Iterator[str]:
+    """Yield the sentences with which a module of email-validator refuses addresses."""
+    for call in ast.walk(ast.parse(inspect.getsource(importlib.import_module(module)))):
+        match call:
+            case ast.Call(func=ast.Name("EmailSyntaxError"), args=[sentence]) if not isinstance(sentence, ast.Call):
+                yield written(sentence)
+            case ast.Call(func=ast.Name("check_dot_atom"), args=[_, *forms]):
+                yield from (written(form).format(mark) for form in forms for mark in ("period", "hyphen"))
+
+
+def test_every_sentence_of_the_library_has_a_reason_but_those_behind_all_other_checks() -> None:
+    modules = ("email_validator.syntax", "email_validator.validate_email")
+    sentences = {sentence for module in modules for sentence in sentences_of(module)}
+    reasons = {sentence: refusals.reason_of("", sentence).get("reason") for sentence in sentences}
+    assert {*reasons.values(), "many_at", "space"} == {*refusals.REASONS, None}
+    assert {sentence for sentence, reason in reasons.items() if reason is None} == {
+        "After Unicode normalization: x",
+        "Internationalized characters before the @-sign are not supported.",
+        "The email address contains an invalid character.",
+        "The email address contains invalid characters before the @-sign.",
+        "The email address is not valid ASCII.",
+    }
+
+
+def test_an_unknown_sentence_is_no_reason() -> None:
+    assert refusals.reason_of("a@x.kr", "Today is Sunday.") == {}
 
 
 def test_the_tables_are_bound_to_the_versions_they_were_checked_against() -> None:

@@ -114,7 +114,7 @@ def test_all_errors_of_a_row_are_reported_at_once_in_column_order(read: Read) ->
         ("phone", "12", "phone_invalid"),
     ]
     assert reject.errors[0].params == {"cells": 6, "columns": 5}
-    assert reject.errors[2].params == {"reason": "An email address must have an @-sign."}
+    assert reject.errors[2].params == {"reason": "no_at"}
 
 
 def test_the_raw_cell_is_reported_not_the_cleaned_one(read: Read) -> None:
@@ -122,7 +122,7 @@ def test_the_raw_cell_is_reported_not_the_cleaned_one(read: Read) -> None:
         Reject(
             1,
             ("a", "  b@ "),
-            (Finding("email", 1, "  b@ ", "email_invalid", {"reason": "There must be something after the @-sign."}),),
+            (Finding("email", 1, "  b@ ", "email_invalid", {"reason": "nothing_after"}),),
         )
     ]
 
@@ -189,6 +189,48 @@ def test_an_email_is_normalised_and_lower_case(read: Read, raw: str, value: str)
 )
 def test_what_the_authority_refuses_is_no_email(read: Read, raw: str) -> None:
     assert read(f"a,{raw}").codes == [(1, ["email_invalid"])]
+
+
+@pytest.mark.parametrize(
+    ("raw", "params"),
+    [
+        ("a@x.kr, b@x.kr", {"reason": "many_at"}),
+        ("a@x.kr;b@x.kr", {"reason": "many_at"}),
+        ("a@@x.kr", {"reason": "many_at"}),
+        ("a.x.kr", {"reason": "no_at"}),
+        ("a\uff20x.kr", {"reason": "odd_at"}),
+        ("@x.kr", {"reason": "nothing_before"}),
+        ("a@", {"reason": "nothing_after"}),
+        ("Kim <a@x.kr>", {"reason": "with_name"}),
+        ("김 <a@x.kr", {"reason": "with_name"}),
+        ('"a b"@x.kr', {"reason": "quoted"}),
+        ('a"b@x.kr', {"reason": "quoted"}),
+        ("a@[127.0.0.1]", {"reason": "bracketed"}),
+        (".a@x.kr", {"reason": "dot"}),
+        ("a.@x.kr", {"reason": "dot"}),
+        ("a..b@x.kr", {"reason": "dot"}),
+        ("a@.x.kr", {"reason": "dot"}),
+        ("a@x.kr.", {"reason": "dot"}),
+        ("a@-x.kr", {"reason": "hyphen"}),
+        ("a@x.kr-", {"reason": "hyphen"}),
+        ("a@ab--c.kr", {"reason": "hyphen"}),
+        ("a" * 9_000, {"reason": "too_long"}),
+        (f"a@{'x' * 64}.kr", {"reason": "too_long"}),
+        ("a@x", {"reason": "no_dot"}),
+        ("a@x.1", {"reason": "no_top_level"}),
+        ("a@x.local", {"reason": "reserved"}),
+        ("a b@x.kr", {"reason": "space"}),
+        ("a@x.kr b", {"reason": "space"}),
+        ("a@x,kr", {"reason": "character", "characters": ","}),
+        ("a'b,;c\\@x.kr", {"reason": "character", "characters": "\\ , ;"}),
+        ("a@o'x.kr", {"reason": "character", "characters": "'"}),
+        ("a@x\u0378.kr", {"reason": "character", "characters": "U+0378"}),
+        ("a@xn--0.kr", {"reason": "no_domain"}),
+    ],
+)
+def test_the_reason_of_a_refused_email_is_told(read: Read, raw: str, params: dict[str, int | str]) -> None:
+    quoted = raw.replace('"', '""')
+    assert read(f'a,"{quoted}"').rejects[0].errors == (Finding("email", 1, raw, "email_invalid", params),)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from string import Formatter
 import pytest
 
 from evq_ext import Batch, Column, Finding, Reject, RowParser, cell_name
+from evq_ext.contacts import refusals
 from evq_server.files import report
-from evq_server.files.messages import FIELD_NAMES, TEXTS, describe
+from evq_server.files.messages import EMAIL_REASONS, FIELD_NAMES, TEXTS, describe
 from evq_server.files.report import (
     RejectLog,
     WarningLog,
@@ -21,7 +22,7 @@ from evq_server.schemas import Language
 
 FORMULA_STARTS = list("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full width is meant
 HEADER = ("이름", "이메일")
-BAD_EMAIL = Finding("email", 1, "nowhere", "email_invalid", {"reason": "It must have an @-sign."})
+BAD_EMAIL = Finding("email", 1, "nowhere", "email_invalid", {"reason": "no_at"})
 NO_NAME = Finding("name", 0, "", "name_missing", {})
 TOO_MANY = Finding("", -1, "", "too_many_cells", {"cells": 3, "columns": 2})
 
@@ -69,7 +70,7 @@ def test_the_report_has_the_shape_of_the_upload_after_its_own_two_columns(tmp_pa
         ["_row", "_error", "이름", "이메일"],
         [
             "2",
-            "Name: The name is missing. / E-mail: This is not a valid e-mail address: It must have an @-sign.",
+            "Name: The name is missing. / E-mail: This is not a valid e-mail address. It has no @.",
             "",
             "nowhere",
         ],
@@ -85,7 +86,7 @@ def test_the_report_has_the_shape_of_the_upload_after_its_own_two_columns(tmp_pa
 
 def test_the_report_speaks_korean(tmp_path: Path) -> None:
     (_, (_, text, *_), _) = _written(tmp_path / "errors.csv", REJECTS, "ko")
-    assert text == ("이름: 이름이 비어 있습니다. / 이메일: 올바른 이메일 주소가 아닙니다. (It must have an @-sign.)")
+    assert text == ("이름: 이름이 비어 있습니다. / 이메일: 올바른 이메일 주소가 아닙니다. @가 없습니다.")
 
 
 def test_the_report_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
@@ -217,10 +218,18 @@ def test_every_error_and_warning_of_the_core_has_a_text_in_both_languages() -> N
             assert "{" not in describe(finding, language)
 
 
+def test_every_reason_why_an_address_is_refused_has_a_text() -> None:
+    assert EMAIL_REASONS.keys() == set(refusals.REASONS)
+    other = Finding("email", 1, "a@x", "email_invalid", {})
+    comma = Finding("email", 1, "a@x,kr", "email_invalid", {"reason": "character", "characters": ","})
+    assert describe(other, "ko") == "이메일: 올바른 이메일 주소가 아닙니다."
+    assert describe(comma, "ko") == "이메일: 올바른 이메일 주소가 아닙니다. 주소에 쓸 수 없는 문자가 있습니다: ,"
+
+
 def test_both_languages_name_the_same_parameters() -> None:
     def parameters(text: str) -> set[str | None]:
         return {name for _, name, _, _ in Formatter().parse(text) if name}
 
-    for texts in (*TEXTS.values(), *FIELD_NAMES.values()):
+    for texts in (*TEXTS.values(), *EMAIL_REASONS.values(), *FIELD_NAMES.values()):
         assert texts.keys() == {"en", "ko"}
         assert parameters(texts["en"]) == parameters(texts["ko"])

@@ -43,8 +43,8 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "ko": "이메일 주소가 비어 있습니다.",
     },
     "email_invalid": {
-        "en": "This is not a valid e-mail address: {reason}",
-        "ko": "올바른 이메일 주소가 아닙니다. ({reason})",
+        "en": "This is not a valid e-mail address.",
+        "ko": "올바른 이메일 주소가 아닙니다.",
     },
     "phone_invalid": {
         "en": "This is not a valid phone number.",
@@ -76,6 +76,78 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
 }
 
+# What follows the text of email_invalid.
+EMAIL_REASONS: Final[dict[str, dict[Language, str]]] = {
+    "many_at": {
+        "en": "It has more than one @; write one address alone.",
+        "ko": "@가 두 개 이상 있습니다. 주소를 하나만 써 주세요.",
+    },
+    "no_at": {
+        "en": "It has no @.",
+        "ko": "@가 없습니다.",
+    },
+    "odd_at": {
+        "en": "Its @ is another character that looks alike.",
+        "ko": "@ 대신 모양이 비슷한 다른 문자가 들어 있습니다.",
+    },
+    "nothing_before": {
+        "en": "There is nothing before the @.",
+        "ko": "@ 앞에 아무것도 없습니다.",
+    },
+    "nothing_after": {
+        "en": "There is nothing behind the @.",
+        "ko": "@ 뒤에 아무것도 없습니다.",
+    },
+    "with_name": {
+        "en": "Write the address alone, without a name and angle brackets.",
+        "ko": "이름과 꺾쇠괄호 없이 주소만 써 주세요.",
+    },
+    "quoted": {
+        "en": "It has quotation marks.",
+        "ko": "따옴표가 들어 있습니다.",
+    },
+    "bracketed": {
+        "en": "Behind the @ there must be a domain, and no number in brackets.",
+        "ko": "@ 뒤에는 대괄호로 묶은 숫자가 아니라 도메인을 써 주세요.",
+    },
+    "dot": {
+        "en": "A full stop is at the beginning or the end, beside the @, or beside another one.",
+        "ko": "마침표가 맨 앞이나 맨 끝, @ 바로 옆에 있거나 연달아 있습니다.",
+    },
+    "hyphen": {
+        "en": "Behind the @, a hyphen is where none can be.",
+        "ko": "@ 뒤에서 하이픈을 쓸 수 없는 자리에 하이픈이 있습니다.",
+    },
+    "too_long": {
+        "en": "It is too long.",
+        "ko": "주소가 너무 깁니다.",
+    },
+    "no_dot": {
+        "en": "There is no full stop behind the @.",
+        "ko": "@ 뒤에 마침표가 없습니다.",
+    },
+    "no_top_level": {
+        "en": "It does not end as a domain does, such as .com or .kr.",
+        "ko": ".com이나 .kr처럼 도메인으로 끝나지 않습니다.",
+    },
+    "reserved": {
+        "en": "Its domain is reserved, and has no mail.",
+        "ko": "메일에 쓸 수 없는 예약된 도메인입니다.",
+    },
+    "space": {
+        "en": "There is a space inside.",
+        "ko": "주소 안에 공백이 있습니다.",
+    },
+    "character": {
+        "en": "It has characters that no address can have: {characters}",
+        "ko": "주소에 쓸 수 없는 문자가 있습니다: {characters}",
+    },
+    "no_domain": {
+        "en": "What is behind the @ is no domain.",
+        "ko": "@ 뒤가 올바른 도메인이 아닙니다.",
+    },
+}
+
 FIELD_NAMES: Final[dict[str, dict[Language, str]]] = {
     "name": {"en": "Name", "ko": "이름"},
     "family_name": {"en": "Family name", "ko": "성"},
@@ -94,7 +166,10 @@ FIELD_NAMES: Final[dict[str, dict[Language, str]]] = {
 
 def describe(finding: Finding, language: Language, *, cell: str = "") -> str:
     """Say what was found, for the organiser: the column's name and cell, if it concerns one, and the code's text."""
-    text = TEXTS[finding.code][language].format_map(finding.params)
+    text = TEXTS[finding.code][language]
+    if "reason" in finding.params:
+        text += " " + EMAIL_REASONS[str(finding.params["reason"])][language]
+    text = text.format_map(finding.params)
     if not finding.column:
         return text
     names = FIELD_NAMES.get(finding.column)
