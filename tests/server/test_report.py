@@ -226,6 +226,13 @@ def test_every_reason_why_an_address_is_refused_has_a_text() -> None:
     assert describe(comma, "ko") == "이메일: 올바른 이메일 주소가 아닙니다. 주소에 쓸 수 없는 문자가 있습니다: ,"
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_refused_phone_number_is_told_with_its_region_and_the_remedies(language: Language) -> None:
+    text = describe(Finding("phone", 2, "090-1234-5678", "phone_invalid", {"region": "KR"}), language)
+    for part in ("KR", "+81 90 1234 5678", "region"):
+        assert part in text
+
+
 def test_both_languages_name_the_same_parameters() -> None:
     def parameters(text: str) -> set[str | None]:
         return {name for _, name, _, _ in Formatter().parse(text) if name}

@@ -47,8 +47,14 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "ko": "올바른 이메일 주소가 아닙니다.",
     },
     "phone_invalid": {
-        "en": "This is not a valid phone number.",
-        "ko": "올바른 전화번호가 아닙니다.",
+        "en": (
+            "This is not a valid phone number: without a country code it was read as one of {region}. Write it with "
+            "its country code, such as +81 90 1234 5678, or choose the country with the option region."
+        ),
+        "ko": (
+            "올바른 전화번호가 아닙니다. 국가 번호가 없으면 {region} 번호로 읽습니다. +81 90 1234 5678처럼 국가 번호를 "
+            "붙여 쓰거나 region 옵션에서 국가를 골라 주세요."
+        ),
     },
     "phone_scientific": {
         "en": "A spreadsheet has shortened the number, and lost digits. Format the column as text and type it again.",
