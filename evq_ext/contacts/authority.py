@@ -31,6 +31,10 @@ def _is_code(path: str, checked: str) -> bool:
 EMAIL_TABLES_FIT: Final = _is_version("email-validator", _tables.EMAIL_VALIDATOR_VERSION)
 PHONE_TABLES_FIT: Final = _is_code(phonenumbers.phonenumberutil.__file__, _tables.PHONENUMBERS_CODE)
 REGIONS: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
+# A letter behind a digit, unless an extension begins there, or a mark at the end, as in "02-312-3456 (H.P)".
+_LETTER_AMONG_DIGITS: Final = re.compile(
+    r"\D*\d[^a-z]*(?!(?:e?xt(?:ensio)?n?|x|int|anexo)[ .:=]*\d+#?\Z|(?<=[ (])[a-z]\.?[a-z]?\W*\Z)[a-z]", re.IGNORECASE
+)
 
 
 def normal_email(text: str) -> str:
@@ -69,11 +73,17 @@ def e164(text: str, region: str) -> str:
 
 
 def ask_e164(text: str, region: str) -> str:
-    """Return what phonenumbers makes of the number; raises ValueError if that is not a valid number."""
+    """Return what phonenumbers makes of the number; raises ValueError if that is not a valid number.
+
+    The library leaves out a letter among the digits, as of "010-1234-567O", or takes it for the digit on its key: a
+    slip of the fingers, or a number that somebody has made unreadable, becomes the number of somebody else.
+    """
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
         raise ValueError(str(error)) from error
+    if _LETTER_AMONG_DIGITS.match(text):
+        raise ValueError("There is a letter among the digits.")
     if not phonenumbers.is_valid_number(number):
         raise ValueError(f"Not a number that {region} or the country in it assigns.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

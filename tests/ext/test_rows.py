@@ -264,6 +264,29 @@ def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> 
 
 @pytest.mark.parametrize(
     "raw",
+    [
+        *("010-1234-567O", "010-1234-S678", "010-I234-5678", "+82 1O 1234 5678", "010-1234-56B8", "010-12x4-5678"),
+        *("010-1234-567x", "010-1234-XXXX", "010 1234 XXXX", "1588-ABCD", "０１０-１２３４-５６７O"),  # noqa: RUF001
+    ],
+)
+def test_a_number_with_a_letter_among_its_digits_is_refused(read: Read, raw: str) -> None:
+    assert read(f"a,a@x.kr,{raw}", ALL_KINDS).codes == [(1, ["phone_invalid"])]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("Tel. 02-312-3456", "tel:02-312-3456", "H.P 02-312-3456", "M) 02-312-3456", "HP02-312-3456"),
+        *("02-312-3456 (M)", "02-312-3456 H.P.", "KR +82 2 312 3456"),
+        *("02-312-3456 x5", "02-312-3456X5", "02-312-3456 ext. 5", "02-312-3456;ext=5", "02-312-3456 extension 5#"),
+    ],
+)
+def test_letters_may_stand_before_and_behind_a_number_and_mark_an_extension(read: Read, raw: str) -> None:
+    assert read(f"a,a@x.kr,{raw}", ALL_KINDS).columns["phone"] == ["+8223123456"]
+
+
+@pytest.mark.parametrize(
+    "raw",
     ["NA", "N/A", "null", "None", "NaN", "nan", "TRUE", "-", "0", "007", "1.0", "1E5", "2026-03-01", "#N/A", "1,5"],
 )
 def test_a_name_is_a_name_whatever_else_it_could_be(read: Read, raw: str) -> None:
