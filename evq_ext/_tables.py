@@ -90,6 +90,8 @@ PLAIN_RANGES: Final = (
 EMAIL_VALIDATOR_VERSION: Final = re.compile(r"2\.4\.\d+")
 ATEXT: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~"  # RFC 5322 3.2.3
 EMAIL_MAX_CHARS: Final = 254  # RFC 5321 4.5.3.1.3
+# For `str.translate`: ASCII in full width, as East Asian keyboards write it, becomes plain.
+PLAIN_WIDTH: Final = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
 LABEL_MAX_CHARS: Final = 63  # RFC 1035 2.3.1
 SPECIAL_USE_TLDS: Final = ("arpa", "invalid", "local", "localhost", "onion", "test")
 

@@ -50,10 +50,14 @@ def normal_email(text: str) -> str:
 def ask_email(text: str) -> str:
     """Return what email-validator makes of the address, in lower case; no DNS is asked.
 
-    Raises ValueError with the library's reason.
+    Raises ValueError with the library's reason. ASCII in full width is read as plain, which the library does behind the
+    "@" alone; before it, it would take another person's address.
     """
-    if len(text) > _tables.EMAIL_MAX_CHARS:  # no form of it can be valid, and the library is slow on long texts
-        raise ValueError(f"The email address is too long ({len(text)} characters, at most {_tables.EMAIL_MAX_CHARS}).")
+    length = len(text.encode())
+    if length > _tables.EMAIL_MAX_CHARS:  # no form of it can be valid, and the library is slow on long texts
+        raise ValueError(f"The email address is too long ({length} bytes, at most {_tables.EMAIL_MAX_CHARS}).")
+    if "@" in text:
+        text = text.translate(_tables.PLAIN_WIDTH)
     return validate_email(text, check_deliverability=False).normalized.lower()
 
 

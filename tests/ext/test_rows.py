@@ -178,6 +178,8 @@ def test_no_cell_is_longer_than_a_workbook_allows(read: Read) -> None:
         (" kim@한국.kr ", "kim@한국.kr"),
         ("kim@xn--3e0b707e.kr", "kim@한국.kr"),
         ("김@x.kr", "김@x.kr"),
+        ("ｋｉｍ．ｍｉｎ@x．kr", "kim.min@x.kr"),  # noqa: RUF001
+        ("Ｋｉｍ＿１@x.kr", "kim_1@x.kr"),  # noqa: RUF001
     ],
 )
 def test_an_email_is_normalised_and_lower_case(read: Read, raw: str, value: str) -> None:
@@ -222,6 +224,8 @@ def test_what_the_authority_refuses_is_no_email(read: Read, raw: str) -> None:
         ("a b@x.kr", {"reason": "space"}),
         ("a@x.kr b", {"reason": "space"}),
         ("a@x,kr", {"reason": "character", "characters": ","}),
+        ("a\uff0cb@x.kr", {"reason": "character", "characters": ","}),
+        ("ａ" * 84 + "@x.kr", {"reason": "too_long"}),  # noqa: RUF001
         ("a'b,;c\\@x.kr", {"reason": "character", "characters": "\\ , ;"}),
         ("a@o'x.kr", {"reason": "character", "characters": "'"}),
         ("a@x\u0378.kr", {"reason": "character", "characters": "U+0378"}),
