@@ -5,10 +5,11 @@ from string import Formatter
 
 import pytest
 
-from evq_ext import Batch, Column, Finding, Reject, RowParser, cell_name
+from evq_ext import Batch, Column, DuplicatePolicy, Finding, Reject, RowParser, cell_name
 from evq_server.files import report
 from evq_server.files.messages import FIELD_NAMES, TEXTS, describe
 from evq_server.files.report import (
+    LEFT_OUT,
     RejectLog,
     WarningLog,
     read_rejects,
@@ -121,6 +122,25 @@ def test_warnings_are_listed_with_row_and_value(tmp_path: Path, of_sheet: bool, 
     assert last == ["2", said, "1012340001"]
 
 
+@pytest.mark.parametrize(("duplicates", "left_out", "kept"), [("skip", 3, 1), ("update", 1, 3)])
+def test_each_row_that_is_left_out_for_another_is_listed_among_the_warnings_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duplicates: DuplicatePolicy, left_out: int, kept: int
+) -> None:
+    monkeypatch.setattr(report, "WARNED_KEPT", 1)
+    parser = RowParser([Column("email", "email")], duplicates=duplicates)
+    with WarningLog(tmp_path / "warned") as log:
+        log.append(parser.feed(b"a@x.kr\nb@gmial.com\nA@x.kr\nc@x.kr\nC@x.kr\n"))
+    assert log.counts == {"email_misspelt": 1, "duplicate_left_out": 2}
+    warned = read_warned(tmp_path / "warned")
+    write_warnings_csv(tmp_path / "warnings.csv", warned, language="en", of_sheet=True)
+    with (tmp_path / "warnings.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [int(row) for row, *_ in rows] == sorted(int(row) for row, *_ in rows)
+    said = f"Left out: row {kept} has the same e-mail address and counts instead."
+    assert [str(left_out), said, ""] in rows
+    assert len(rows) == 3
+
+
 def test_warnings_beyond_the_bound_are_counted_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "WARNED_KEPT", 5)
     with WarningLog(tmp_path / "warned") as log:
@@ -211,7 +231,7 @@ def test_every_error_and_warning_of_the_core_has_a_text_in_both_languages() -> N
     batches = [parser.feed(b"\n".join(rows)), parser.finish()]
     findings = [error for batch in batches for reject in batch.rejects for error in reject.errors]
     findings += [warning for batch in batches for warned in batch.warned for warning in warned.warnings]
-    assert {finding.code for finding in findings} == TEXTS.keys() - {"duplicate_in_event"}
+    assert {finding.code for finding in findings} == TEXTS.keys() - {"duplicate_in_event", LEFT_OUT}
     for finding in findings:
         for language in ("en", "ko"):
             assert "{" not in describe(finding, language)

@@ -70,6 +70,10 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "Row {first_row} has the same e-mail address already.",
         "ko": "{first_row}행에 같은 이메일 주소가 이미 있습니다.",
     },
+    "duplicate_left_out": {
+        "en": "Left out: row {row} has the same e-mail address and counts instead.",
+        "ko": "{row}행과 이메일 주소가 같아 이 행은 제외하고 {row}행을 반영했습니다.",
+    },
     "duplicate_in_event": {
         "en": "A participant of the event has this e-mail address already.",
         "ko": "같은 이메일 주소를 쓰는 참가자가 이미 등록되어 있습니다.",
