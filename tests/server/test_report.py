@@ -92,7 +92,18 @@ def test_the_report_speaks_korean(tmp_path: Path) -> None:
 def test_the_report_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
     (_, (_, first, *_), (_, second, *_)) = _written(tmp_path / "errors.csv", REJECTS, of_sheet=True)
     assert first.startswith("Name (A2): The name is missing. / E-mail (B2): ")
-    assert second.startswith("The row has 3 cells")
+    assert second.startswith("There is something right of B7, where the headings end.")
+
+
+def test_a_row_that_is_too_wide_is_told_of_quotes_in_a_text_and_of_headings_in_a_sheet(tmp_path: Path) -> None:
+    remedies: dict[bool, dict[Language, str]] = {
+        False: {"en": "in quotes.", "ko": "따옴표로"},
+        True: {"en": "Write a heading over it", "ko": "제목을"},
+    }
+    for of_sheet, texts in remedies.items():
+        for language, remedy in texts.items():
+            _, (_, text, *_) = _written(tmp_path / "errors.csv", REJECTS[1:], language, of_sheet=of_sheet)
+            assert remedy in text
 
 
 @pytest.mark.parametrize(
@@ -231,7 +242,8 @@ def test_every_error_and_warning_of_the_core_has_a_text_in_both_languages() -> N
     batches = [parser.feed(b"\n".join(rows)), parser.finish()]
     findings = [error for batch in batches for reject in batch.rejects for error in reject.errors]
     findings += [warning for batch in batches for warned in batch.warned for warning in warned.warnings]
-    assert {finding.code for finding in findings} == TEXTS.keys() - {"duplicate_in_event", LEFT_OUT}
+    not_of_the_core = {"duplicate_in_event", LEFT_OUT, "cells_beyond_headings"}
+    assert {finding.code for finding in findings} == TEXTS.keys() - not_of_the_core
     for finding in findings:
         for language in ("en", "ko"):
             assert "{" not in describe(finding, language)

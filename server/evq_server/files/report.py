@@ -136,6 +136,8 @@ def _left_out(duplicate: Duplicate) -> Warned:
 
 
 def _describe(finding: Finding, row: int, language: Language, of_sheet: bool) -> str:
+    if of_sheet and finding.code == "too_many_cells":  # a sheet has no commas to put in quotes
+        finding = Finding("", -1, "", "cells_beyond_headings", {"cell": cell_name(row, int(finding.params["columns"]))})
     named = of_sheet and finding.place >= 0
     return describe(finding, language, cell=cell_name(row, finding.place + 1) if named else "")
 
