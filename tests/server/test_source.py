@@ -276,8 +276,8 @@ def test_256_columns_are_read_and_more_are_refused(refusal: Callable[..., str], 
 
 def test_a_list_without_an_e_mail_column_is_told_its_columns(refusal: Callable[..., str]) -> None:
     said = refusal("참가자 명단\n이름,전화\n김민수,010-1234-5678\n".encode())
-    assert said.startswith('No column holds e-mail addresses; the columns are "이름", "전화". Name one of them `email`')
-    assert 'mapping, for instance {"이름": "email"}' in said
+    assert said.startswith('No column holds e-mail addresses; the columns are "이름", "전화". Write the heading "email" ')
+    assert said.endswith('; or give the option `mapping`, for instance {"이름": "email"}.')
 
 
 def test_a_list_whose_headings_name_no_e_mail_is_read_by_what_its_columns_hold(given: Prepare) -> None:

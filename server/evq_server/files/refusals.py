@@ -66,14 +66,16 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "저장해서 올려 주세요.",
     },
     "sheets_hidden": {
-        "en": "All sheets of the workbook are hidden; name one with the option `sheet`: {sheets}.",
-        "ko": "통합 문서의 시트가 모두 숨겨져 있습니다. `sheet` 옵션으로 하나를 지정해 주세요: {sheets}",
+        "en": "All sheets of the workbook are hidden. Unhide the participants' sheet, save the workbook and upload it "
+        "again; or name one with the option `sheet`: {sheets}.",
+        "ko": "통합 문서의 시트가 모두 숨겨져 있습니다. 참가자 시트의 숨기기를 취소하고 저장해서 다시 올리거나 `sheet` "
+        "옵션으로 하나를 지정해 주세요: {sheets}",
     },
     "sheet_too_wide": {
         "en": 'The sheet "{sheet}" reaches beyond column IV, the 256th: there is something in {cell}. Delete what lies '
-        "outside the list, or choose another sheet with the option `sheet`.",
+        "outside the list, or save the list as a workbook of its own; or choose another sheet with the option `sheet`.",
         "ko": '"{sheet}" 시트가 256번째 열(IV)을 넘습니다. {cell} 칸에 내용이 있습니다. 명단 밖의 내용을 지우거나 '
-        "`sheet` 옵션으로 다른 시트를 골라 주세요.",
+        "명단만 다른 통합 문서로 저장해서 올려 주세요. `sheet` 옵션으로 다른 시트를 고를 수도 있습니다.",
     },
     "sheet_too_long": {
         "en": 'The sheet "{sheet}" holds more than {gigabytes} GiB of text. Split the list and upload its parts.',
@@ -148,16 +150,17 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "ko": '`values` 옵션으로 준 "{field}" 값이 올바르지 않습니다: "{value}"',
     },
     "no_email_column": {
-        "en": "No column holds e-mail addresses; the columns are {columns}. Name one of them `email`, or give a "
-        'mapping, for instance {{"{first}": "email"}}.',
-        "ko": "이메일 주소가 있는 열을 찾지 못했습니다. 파일의 열: {columns}. 열 하나의 이름을 `email`로 바꾸거나 "
-        '매핑을 지정해 주세요. 예: {{"{first}": "email"}}',
+        "en": "No column holds e-mail addresses; the columns are {columns}. Write the heading "
+        '"email" over the addresses and upload the file again; or give the option `mapping`, for instance '
+        '{{"{first}": "email"}}.',
+        "ko": '이메일 주소가 있는 열을 찾지 못했습니다. 파일의 열: {columns}. 주소가 있는 열의 제목을 "email"로 '
+        '적어 다시 올리거나 `mapping` 옵션을 지정해 주세요. 예: {{"{first}": "email"}}',
     },
     "rows_rejected": {
         "en": "{count} rows have errors, so nothing was saved, as you asked. Download the error report, correct the "
-        "rows and upload the file again; or leave out the option `mode`.",
+        "rows and upload the file again; or have the other rows imported, without the option `mode`.",
         "ko": "오류가 있는 행이 {count}개 있어, 선택하신 대로 아무것도 저장하지 않았습니다. "
-        "오류 보고서를 내려받아 행을 고친 뒤 파일을 다시 올리거나 `mode` 옵션을 빼 주세요.",
+        "오류 보고서를 내려받아 행을 고친 뒤 파일을 다시 올리거나, `mode` 옵션 없이 나머지 행만 가져와 주세요.",
     },
 }
 
