@@ -29,6 +29,10 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "This is {kind}, not a participants list. Export it as CSV or XLSX and upload that.",
         "ko": "참가자 명단이 아니라 {kind}입니다. CSV나 XLSX로 내보내서 다시 올려 주세요.",
     },
+    "packed": {
+        "en": "This is {kind}. Unpack it and upload the participants list inside.",
+        "ko": "{kind}입니다. 압축을 풀고 그 안의 참가자 명단을 올려 주세요.",
+    },
     "workbook_locked": {
         "en": "The workbook is protected by a password. Remove it and upload the workbook again.",
         "ko": "암호가 걸린 통합 문서입니다. 암호를 풀고 다시 올려 주세요.",
@@ -175,6 +179,14 @@ KINDS: Final[Mapping[str, Mapping[Language, str]]] = {
     "rtf": {"en": "an RTF document", "ko": "RTF 문서"},
     "sqlite": {"en": "an SQLite database", "ko": "SQLite 데이터베이스"},
     "zip": {"en": "a ZIP archive", "ko": "ZIP 압축 파일"},
+    "json": {"en": "a JSON file", "ko": "JSON 파일"},
+    "vcard": {"en": "a vCard file", "ko": "vCard 연락처 파일"},
+    "mhtml": {"en": "a web page in one file (MHTML)", "ko": "한 파일로 저장한 웹 페이지(MHTML)"},
+    "sylk": {"en": "a SYLK file", "ko": "SYLK 파일"},
+    "iwork": {
+        "en": "an Apple Numbers, Pages or Keynote file",
+        "ko": "Apple Numbers, Pages 또는 Keynote 파일",
+    },
     "word": {"en": "a Word document", "ko": "워드 문서"},
     "powerpoint": {"en": "a PowerPoint presentation", "ko": "파워포인트 파일"},
     "opendocument": {
