@@ -129,11 +129,31 @@ def test_text_of_a_known_encoding_is_read_as_utf_8(given: Prepare, workdir: Path
         ("latin1", "cp1252", "Müller"),
         ("big5", "cp950", "陳大文"),
         ("euc-jp", "euc_jp", "田中"),
+        ("ISO-2022-JP", "iso2022_jp", "田中"),
+        ("windows-1250", "cp1250", "Łukasz"),
+        ("windows-1251", "cp1251", "Иванов"),
     ],
 )
 def test_an_encoding_can_be_said(given: Prepare, encoding: str, codec: str, name: str) -> None:
     source = given(f"name,email\n{name},a@example.org\n".encode(codec), encoding=encoding)
     assert name in text_of(source)
+
+
+def test_text_of_an_encoding_that_is_not_recognised_is_refused_once(
+    refusal: Callable[..., str], given: Prepare
+) -> None:
+    rows = "Имя,email\n" + "Щербаков Юрий,yury@example.org\n" * 20
+    assert refusal(rows.encode("cp1251")).startswith("The encoding of the text was not recognised.")
+    cells = rows.replace(",", "<td>").replace("\n", "\n<tr><td>")
+    page = f"<html><meta charset=windows-1251><table><tr><td>{cells}</table>"
+    assert given(page.encode("cp1251")).encoding == "windows-1251"
+
+
+def test_the_state_of_iso_2022_jp_is_kept_between_chunks(given: Prepare) -> None:
+    text = "氏名,メールアドレス\n" + "田中太郎,taro@example.org\n" * 20
+    source = given(text.encode("iso2022_jp"))
+    assert source.encoding == "iso-2022-jp"
+    assert b"".join(part for part, _ in source.read(7)).decode() == text
 
 
 def test_an_unknown_encoding_is_refused_by_name(refusal: Callable[..., str]) -> None:

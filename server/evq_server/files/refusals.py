@@ -103,6 +103,12 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "ko": '"{sheet}" 시트의 행이 순서대로 저장되어 있지 않습니다({cell}). 스프레드시트 프로그램에서 열어 '
         "다시 저장한 뒤 새 파일을 올려 주세요.",
     },
+    "encoding_unrecognised": {
+        "en": "The encoding of the text was not recognised. Open the file in your spreadsheet program, save it as CSV "
+        "UTF-8 and upload that; or name the encoding with the option `encoding`.",
+        "ko": "파일의 글자 인코딩을 알아내지 못했습니다. 스프레드시트 프로그램에서 열어 CSV UTF-8로 저장한 뒤 "
+        "올리거나 `encoding` 옵션으로 인코딩을 지정해 주세요.",
+    },
     "encoding_unknown": {
         "en": 'The encoding "{encoding}" is not known; choose from {encodings}.',
         "ko": '알 수 없는 인코딩입니다: "{encoding}". 다음 중에서 골라 주세요: {encodings}',

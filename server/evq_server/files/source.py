@@ -180,7 +180,10 @@ def _detected(upload: Path, head: bytes, kind: Literal["csv"] | Markup, on_progr
     detected = detect(upload, on_progress)
     declared = encoding_called(declared_charset(head)) if kind != "csv" else None
     unicode = {"utf-8", "utf-16"}
-    return detected if declared is None or unicode & {detected, declared} else declared
+    encoding = detected if declared is None or unicode & {detected, declared} else declared
+    if encoding is None:
+        raise FileError("not_a_list", kind="binary") if _is_binary(head) else FileError("encoding_unrecognised")
+    return encoding
 
 
 def _codec_of(encoding: str, head: bytes) -> str:
