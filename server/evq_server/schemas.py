@@ -109,7 +109,7 @@ class ImportResult(Wire, frozen=True, kw_only=True):
     reasons: dict[str, int]
     """Errors by code; a row may have several."""
     warnings: dict[str, int]
-    """Accepted rows by the code of a warning about them."""
+    """Rows by the code of a warning about them: accepted ones, and those left out for another row of the file."""
     encoding: str
     sheet: str | None
     hidden_sheets: list[str] = []

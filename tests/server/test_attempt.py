@@ -255,6 +255,21 @@ async def test_warnings_are_counted_and_reported_and_their_rows_saved(imports: I
     ]
 
 
+@pytest.mark.parametrize(("duplicates", "left_out"), [("skip", ["3", "5"]), ("update", ["2", "3"])])
+async def test_rows_left_out_for_another_are_reported_however_often_the_attempt_was_stopped(
+    imports: Imports, duplicates: str, left_out: list[str]
+) -> None:
+    text = "name,email\nKim,a@example.org\nLee,A@example.org\nPark,b@example.org\nChoi,a@example.org\n"
+    payload = imports.upload(text, duplicates=duplicates)
+    for percentage in (25, 50):
+        with pytest.raises(JobCancelled):
+            await imports.attempt(payload, stop_at(percentage))
+    result = await imports.attempt(payload)
+    assert (result.processed_count, result.skipped_count) == (2, 2)
+    assert result.warnings == {"duplicate_left_out": 2}
+    assert [row for row, *_ in imports.errors(payload, "warnings.csv") or []] == left_out
+
+
 async def test_without_warnings_there_is_no_report_of_them(imports: Imports) -> None:
     payload = imports.upload(people(2))
     assert (await imports.attempt(payload)).warnings == {}

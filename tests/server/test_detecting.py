@@ -8,7 +8,7 @@ import pytest
 from evq_server.files.detecting import detect
 from tests.server.lists import make_list
 
-Detect = Callable[[bytes], str]
+Detect = Callable[[bytes], str | None]
 
 # The language of the rows, that of the header, the codec that writes them, and what is to be found.
 CASES = [
@@ -21,6 +21,7 @@ CASES = [
     ("English", "Korean", "cp949", "cp949"),
     ("Japanese", "Japanese", "cp932", "shift_jis"),
     ("Japanese", "Japanese", "euc_jp", "euc-jp"),
+    ("Japanese", "Japanese", "iso2022_jp", "iso-2022-jp"),
     ("Chinese", "Chinese", "gb18030", "gb18030"),
     ("Taiwanese", "Taiwanese", "cp950", "big5"),
     ("German", "German", "cp1252", "windows-1252"),
@@ -29,7 +30,7 @@ CASES = [
 
 @pytest.fixture
 def found(tmp_path: Path) -> Detect:
-    def run(content: bytes) -> str:
+    def run(content: bytes) -> str | None:
         upload = tmp_path / "upload"
         upload.write_bytes(content)
         return detect(upload, lambda _: None)
@@ -73,6 +74,29 @@ def test_a_bad_byte_makes_no_other_encoding(
     lines = make_list(language, 50, header=header).encode(codec).split(b"\r\n")
     lines[40] += bad
     assert found(b"\r\n".join(lines)) == encoding
+
+
+@pytest.mark.parametrize("rows", [2, 20, 5_000])
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("cp1251", "Щербаков Юрий"),
+        ("cp1250", "Łukasz Żak"),
+        ("cp1253", "Μαρία Νικολάου"),
+        ("cp1255", "משה כהן"),
+        ("iso8859_11", "สมชาย ใจดี"),
+    ],
+)
+def test_of_an_encoding_that_is_not_known_nothing_is_found(found: Detect, codec: str, text: str, rows: int) -> None:
+    assert found(f"name,email\n{f'{text},a@example.org{chr(10)}' * rows}".encode(codec)) is None
+
+
+@pytest.mark.parametrize("row", [0, 1, 79_999])
+def test_rows_that_are_damaged_one_by_one_make_no_unknown_encoding(found: Detect, row: int) -> None:
+    lines = make_list("English", 80_000).encode().split(b"\r\n")
+    for damaged in (row, min(row + 1, 79_999), row // 2):
+        lines[damaged] += b"\xff\x81"
+    assert found(b"\r\n".join(lines)) == "utf-8"
 
 
 def test_an_encoding_that_shows_only_after_80_000_rows_is_found(found: Detect) -> None:

@@ -31,8 +31,13 @@ def test_every_word_that_the_page_uses_exists_and_no_other() -> None:
     figures = re.search(r"FIGURES = \[(.*?)\]", APP)
     assert figures is not None
     used |= set(re.findall(r'"(\w+)"', figures.group(1)))
-    used |= {"pending", "processing", "completed", "failed", "cancelled"}  # `text(frame.status)`
+    used |= {"pending", "processing", "completed", "failed", "cancelled"}  # `text(shown)`
     assert used == words("en").keys()
+
+
+def test_an_import_of_nobody_is_shown_as_failed_and_says_why() -> None:
+    assert 'shown = hasNobody(frame.data.result) ? "failed" : frame.status' in APP
+    assert 'if (hasNobody(result)) return text("saidNobody", { n: number(result.errorCount) })' in APP
 
 
 def test_every_element_that_the_script_asks_for_exists_once() -> None:

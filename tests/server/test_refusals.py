@@ -20,6 +20,20 @@ def test_each_refusal_has_both_languages_with_the_same_parameters(code: str) -> 
     assert not re.search("[가-힣]", english)
 
 
+OF_AN_OPTION = {
+    *("encoding_unknown", "encoding_of_workbook", "sheet_of_text", "sheet_unknown", "mapping_unknown", "mapping_twice"),
+    *("value_of_email", "value_twice", "value_wrong"),
+}
+"""Refusals that nobody meets who gives no such option."""
+
+
+@pytest.mark.parametrize("code", TEXTS.keys() - OF_AN_OPTION)
+def test_what_an_option_would_mend_is_first_told_how_to_be_mended_in_the_file(code: str) -> None:
+    remedies, option, _ = TEXTS[code]["en"].partition("option `")
+    assert not option or "; or " in remedies
+    assert ("` 옵션" in TEXTS[code]["ko"]) == bool(option)
+
+
 def test_each_kind_of_file_has_both_languages() -> None:
     assert all(names.keys() == {"en", "ko"} for names in KINDS.values())
 

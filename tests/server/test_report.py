@@ -5,11 +5,12 @@ from string import Formatter
 
 import pytest
 
-from evq_ext import Batch, Column, Finding, Reject, RowParser, cell_name
+from evq_ext import Batch, Column, DuplicatePolicy, Finding, Reject, RowParser, cell_name
 from evq_ext.contacts import refusals
 from evq_server.files import report
 from evq_server.files.messages import EMAIL_REASONS, FIELD_NAMES, TEXTS, describe
 from evq_server.files.report import (
+    LEFT_OUT,
     RejectLog,
     WarningLog,
     read_rejects,
@@ -92,7 +93,18 @@ def test_the_report_speaks_korean(tmp_path: Path) -> None:
 def test_the_report_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
     (_, (_, first, *_), (_, second, *_)) = _written(tmp_path / "errors.csv", REJECTS, of_sheet=True)
     assert first.startswith("Name (A2): The name is missing. / E-mail (B2): ")
-    assert second.startswith("The row has 3 cells")
+    assert second.startswith("There is something right of B7, where the headings end.")
+
+
+def test_a_row_that_is_too_wide_is_told_of_quotes_in_a_text_and_of_headings_in_a_sheet(tmp_path: Path) -> None:
+    remedies: dict[bool, dict[Language, str]] = {
+        False: {"en": "in quotes.", "ko": "따옴표로"},
+        True: {"en": "Write a heading over it", "ko": "제목을"},
+    }
+    for of_sheet, texts in remedies.items():
+        for language, remedy in texts.items():
+            _, (_, text, *_) = _written(tmp_path / "errors.csv", REJECTS[1:], language, of_sheet=of_sheet)
+            assert remedy in text
 
 
 @pytest.mark.parametrize(
@@ -120,6 +132,25 @@ def test_warnings_are_listed_with_row_and_value(tmp_path: Path, of_sheet: bool, 
     assert header == ["row", "warning", "value"]
     said = f"Phone{cell}: The number had lost its leading zero; it was saved as 010-1234-0001."
     assert last == ["2", said, "1012340001"]
+
+
+@pytest.mark.parametrize(("duplicates", "left_out", "kept"), [("skip", 3, 1), ("update", 1, 3)])
+def test_each_row_that_is_left_out_for_another_is_listed_among_the_warnings_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duplicates: DuplicatePolicy, left_out: int, kept: int
+) -> None:
+    monkeypatch.setattr(report, "WARNED_KEPT", 1)
+    parser = RowParser([Column("email", "email")], duplicates=duplicates)
+    with WarningLog(tmp_path / "warned") as log:
+        log.append(parser.feed(b"a@x.kr\nb@gmial.com\nA@x.kr\nc@x.kr\nC@x.kr\n"))
+    assert log.counts == {"email_misspelt": 1, "duplicate_left_out": 2}
+    warned = read_warned(tmp_path / "warned")
+    write_warnings_csv(tmp_path / "warnings.csv", warned, language="en", of_sheet=True)
+    with (tmp_path / "warnings.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [int(row) for row, *_ in rows] == sorted(int(row) for row, *_ in rows)
+    said = f"Left out: row {kept} has the same e-mail address and counts instead."
+    assert [str(left_out), said, ""] in rows
+    assert len(rows) == 3
 
 
 def test_warnings_beyond_the_bound_are_counted_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +243,8 @@ def test_every_error_and_warning_of_the_core_has_a_text_in_both_languages() -> N
     batches = [parser.feed(b"\n".join(rows)), parser.finish()]
     findings = [error for batch in batches for reject in batch.rejects for error in reject.errors]
     findings += [warning for batch in batches for warned in batch.warned for warning in warned.warnings]
-    assert {finding.code for finding in findings} == TEXTS.keys() - {"duplicate_in_event"}
+    not_of_the_core = {"duplicate_in_event", LEFT_OUT, "cells_beyond_headings"}
+    assert {finding.code for finding in findings} == TEXTS.keys() - not_of_the_core
     for finding in findings:
         for language in ("en", "ko"):
             assert "{" not in describe(finding, language)

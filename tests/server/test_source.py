@@ -129,11 +129,31 @@ def test_text_of_a_known_encoding_is_read_as_utf_8(given: Prepare, workdir: Path
         ("latin1", "cp1252", "Müller"),
         ("big5", "cp950", "陳大文"),
         ("euc-jp", "euc_jp", "田中"),
+        ("ISO-2022-JP", "iso2022_jp", "田中"),
+        ("windows-1250", "cp1250", "Łukasz"),
+        ("windows-1251", "cp1251", "Иванов"),
     ],
 )
 def test_an_encoding_can_be_said(given: Prepare, encoding: str, codec: str, name: str) -> None:
     source = given(f"name,email\n{name},a@example.org\n".encode(codec), encoding=encoding)
     assert name in text_of(source)
+
+
+def test_text_of_an_encoding_that_is_not_recognised_is_refused_once(
+    refusal: Callable[..., str], given: Prepare
+) -> None:
+    rows = "Имя,email\n" + "Щербаков Юрий,yury@example.org\n" * 20
+    assert refusal(rows.encode("cp1251")).startswith("The encoding of the text was not recognised.")
+    cells = rows.replace(",", "<td>").replace("\n", "\n<tr><td>")
+    page = f"<html><meta charset=windows-1251><table><tr><td>{cells}</table>"
+    assert given(page.encode("cp1251")).encoding == "windows-1251"
+
+
+def test_the_state_of_iso_2022_jp_is_kept_between_chunks(given: Prepare) -> None:
+    text = "氏名,メールアドレス\n" + "田中太郎,taro@example.org\n" * 20
+    source = given(text.encode("iso2022_jp"))
+    assert source.encoding == "iso-2022-jp"
+    assert b"".join(part for part, _ in source.read(7)).decode() == text
 
 
 def test_an_unknown_encoding_is_refused_by_name(refusal: Callable[..., str]) -> None:
@@ -170,7 +190,14 @@ def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
         (b"%PDF-1.7\n%\xe2\xe3", "This is a PDF file, not a participants list. Export it as CSV or XLSX"),
         (b"\x89PNG\r\n\x1a\n\0\0", "This is a PNG image"),
         (b"\xff\xd8\xff\xe0\0\0", "This is a JPEG image"),
-        (gzip.compress(KOREAN.encode(), mtime=0), "This is a gzip archive"),
+        (gzip.compress(KOREAN.encode(), mtime=0), "This is a gzip archive. Unpack it and upload the participants list"),
+        (b'[\n  {"name": "Kim", "email": "kim@example.org"}]', "This is a JSON file"),
+        (b'{"email": "kim@example.org"}\n{"email": "lee@example.org"}\n', "This is a JSON file"),
+        ('[{"email": 1}]'.encode("utf-16"), "This is a JSON file"),
+        (b"\xef\xbb\xbfBEGIN:VCARD\r\nVERSION:3.0\r\nEMAIL:kim@example.org\r\n", "This is a vCard file"),
+        (b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n", "This is a web page in one file (MHTML)"),
+        (b"ID;PWXL;N;E\r\nP;PGeneral\r\n", "This is a SYLK file"),
+        (b"ID;PSCALC3\nB;X2;Y2\n", "This is a SYLK file"),
         (b"\n <!DOCTYPE html><html>", "This is a web page"),
         (b"<HTML><body><p>name,email</p>", "This is a web page"),
         (b"\xef\xbb\xbf<?xml version='1.0'?><Workbook/>", "This is an XML file"),
@@ -185,7 +212,8 @@ def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
         (zipped("word/document.xml"), "This is a Word document"),
         (zipped("ppt/presentation.xml"), "This is a PowerPoint presentation"),
         (zipped("mimetype"), "This is an OpenDocument file that is no spreadsheet"),
-        (zipped("holiday.jpg"), "This is a ZIP archive"),
+        (zipped("list.csv", "other.csv"), "This is a ZIP archive. Unpack it and upload the participants list inside."),
+        (zipped("Index/Document.iwa"), "This is an Apple Numbers, Pages or Keynote file"),
         (b"", "The file is empty"),
         (b"\xef\xbb\xbf", "The file is empty"),
         (b"\r\n \r\n", "The file is empty"),
@@ -194,6 +222,19 @@ def test_a_multibyte_character_cut_by_a_chunk_is_whole(given: Prepare) -> None:
 )
 def test_what_is_not_a_list_is_called_what_it_is(refusal: Callable[..., str], content: bytes, kind: str) -> None:
     assert refusal(content).startswith(kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID;PLZ\na@example.org;12345\n",
+        "ID;Phone;Email\n1;2;a@example.org\n",
+        "[Spring gala]\nname,email\nKim,a@example.org\n",
+        "{x},email\n",
+    ],
+)
+def test_a_list_that_begins_nearly_as_another_kind_of_file_is_a_list(given: Prepare, text: str) -> None:
+    assert EMAIL in given(text.encode()).columns
 
 
 @pytest.fixture
@@ -276,8 +317,10 @@ def test_256_columns_are_read_and_more_are_refused(refusal: Callable[..., str], 
 
 def test_a_list_without_an_e_mail_column_is_told_its_columns(refusal: Callable[..., str]) -> None:
     said = refusal("참가자 명단\n이름,전화\n김민수,010-1234-5678\n".encode())
-    assert said.startswith('No column holds e-mail addresses; the columns are "이름", "전화". Name one of them `email`')
-    assert 'mapping, for instance {"이름": "email"}' in said
+    assert said.startswith(
+        'No column holds e-mail addresses; the columns are "이름", "전화". Write the heading "email" '
+    )
+    assert said.endswith('; or give the option `mapping`, for instance {"이름": "email"}.')
 
 
 def test_a_list_whose_headings_name_no_e_mail_is_read_by_what_its_columns_hold(given: Prepare) -> None:

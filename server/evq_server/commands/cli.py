@@ -17,7 +17,7 @@ from evq import UsageError
 from evq.logs import set_up
 from evq_server.commands.client import Client
 from evq_server.commands.demo import run_demo
-from evq_server.commands.show import show_progress
+from evq_server.commands.show import nobody_imported, show_progress
 from evq_server.settings import Settings, read_api_key
 from evq_server.stack import stack
 
@@ -133,7 +133,12 @@ def import_file(
                 console.print(f"job {job_id}", highlight=False)
                 last = await show_progress(console, client.follow(job_id))
                 console.print_json(data=last["data"]["result"] or last["data"]["error"] or {})
-                return 0 if last["event"] == "completed" else 1
+                if last["event"] != "completed":
+                    return 1
+                if said := nobody_imported(last["data"]["result"]):
+                    click.echo(f"evq: {said}", err=True)
+                    return 1
+                return 0
         return INTERRUPTED
 
     _run(run)

@@ -21,6 +21,13 @@ async def show_progress(console: Console, frames: AsyncIterator[dict[str, Any]])
     return await (_bar(console, frames) if console.is_terminal else _lines(console, frames))
 
 
+def nobody_imported(result: dict[str, Any]) -> str:
+    """Say that every row has errors; empty if not so, as whoever is skipped is in the event already."""
+    if result["processedCount"] or result["skippedCount"] or not result["errorCount"]:
+        return ""
+    return f"Nobody was imported; all {result['errorCount']:,} rows have errors."
+
+
 async def _bar(console: Console, frames: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
     columns = (TextColumn("{task.description:24}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     frame: dict[str, Any] = {}

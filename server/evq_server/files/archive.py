@@ -28,7 +28,11 @@ MAX_UNREAD: Final = 1 << 20  # bytes of one tag, which the parser holds and read
 Kind = Literal["xlsx", "xlsb", "ods"]
 
 _CHUNK: Final = 1 << 18  # bytes
-_OTHER_KINDS: Final = {"word/document.xml": "word", "ppt/presentation.xml": "powerpoint"}
+_OTHER_KINDS: Final = {
+    "word/document.xml": "word",
+    "ppt/presentation.xml": "powerpoint",
+    "Index/Document.iwa": "iwork",
+}
 _DAMAGE: Final = (BadZipFile, zlib.error, EOFError, LookupError, ValueError, NotImplementedError, OSError)
 _UTF16: Final = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 _ENCODING: Final = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""")
@@ -85,10 +89,10 @@ class Archive:
                 return "ods"
             raise FileError("not_a_list", kind="opendocument")
         other = next((kind for part, kind in _OTHER_KINDS.items() if part in self), None)
-        if other is None and "[Content_Types].xml" not in self:
-            other = "zip"
         if other is not None:
             raise FileError("not_a_list", kind=other)
+        if "[Content_Types].xml" not in self:
+            raise FileError("packed", kind="zip")
         return "xlsx"
 
     def size(self, part: str) -> int:

@@ -17,6 +17,9 @@ ENCODINGS: Final = {
     "windows-1252": "cp1252",
     "big5": "cp950",
     "euc-jp": "euc_jp",
+    "iso-2022-jp": "iso2022_jp_ext",
+    "windows-1250": "cp1250",
+    "windows-1251": "cp1251",
 }
 
 
@@ -30,6 +33,7 @@ _NAMES: Final = {codec: encoding for encoding, codec in ENCODINGS.items()} | {
     "gb2312": "gb18030",
     "gbk": "gb18030",
     "big5": "big5",
+    "iso2022_jp": "iso-2022-jp",
     "iso8859-1": "windows-1252",
 }
 

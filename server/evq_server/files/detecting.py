@@ -17,6 +17,8 @@ _HEADER_LINES: Final = 40
 _ENOUGH: Final = 4096  # bytes that are wrong in UTF-8, if more than its characters: it is something else
 _NUL_SHARE: Final = 0.25  # of the code units of UTF-16 are ASCII, as a list holds e-mail addresses
 _LEAST_SCORE: Final = 0.5  # of the characters must be likely
+_FOREIGN_SHARE: Final = 0.1  # of the rows, if more are wrong in UTF-8: it is something else, and not damaged
+_JAPANESE: Final = re.compile(rb"\x1b\$[@B]")  # begins double bytes in ISO-2022-JP, which is ASCII otherwise
 
 _CELL_END: Final = re.compile(r'[,;\t|"]+')
 # A letter of Western Europe where a word may have one, among small letters or first; an apostrophe within a word.
@@ -40,12 +42,12 @@ _LIKELY_ROWS: Final = {
 _UNLIKELY: Final = {"cp949": 0.5}  # what any other character counts for; Korean lists hold some Chinese characters
 
 
-def detect(upload: Path, on_progress: Callable[[float], None]) -> str:
-    """Return the encoding of the text, one of ENCODINGS.
+def detect(upload: Path, on_progress: Callable[[float], None]) -> str | None:
+    """Return the encoding of the text, one of ENCODINGS; None if it is written in none that is recognised.
 
     A byte order mark decides; then the NULs of UTF-16; then whether the text is UTF-8, but for some wrong bytes; then
-    in which encoding the header names something; then the likelihood of the characters. *on_progress* gets the fraction
-    that is looked at, 0 to 1, and may raise to stop.
+    in which encoding the header names something; then the likelihood of the characters. Where nothing fits, it is UTF-8
+    if only few rows have wrong bytes. *on_progress* gets the fraction that is looked at, 0 to 1, and may raise to stop.
     """
     with upload.open("rb") as file:
         head = file.read(_HEAD)
@@ -54,9 +56,12 @@ def detect(upload: Path, on_progress: Callable[[float], None]) -> str:
     if utf16_codec(head):
         return "utf-16"
     check = _checked(upload, on_progress)
+    if check.first_wrong is None and not check.characters and _JAPANESE.search(head):
+        return "iso-2022-jp"
     if check.first_wrong is None or check.characters >= check.wrong:
         return "utf-8"
-    return _by_header(head) or _by_characters(_sample(upload, check.first_wrong)) or "utf-8"
+    found = _by_header(head) or _by_characters(_sample(upload, check.first_wrong))
+    return found or (None if _is_foreign(upload, check.first_wrong) else "utf-8")
 
 
 def utf16_codec(head: bytes) -> str | None:
@@ -87,7 +92,7 @@ def _by_header(head: bytes) -> str | None:
     """Return the encoding in which a line of the head names the most fields, in other letters than ASCII's."""
     found = {encoding: _named_fields(head.decode(codec, "replace")) for encoding, codec in ENCODINGS.items()}
     best = max(found, key=found.__getitem__)
-    return best if found[best] else None
+    return best if found[best] > found["utf-8"] else None  # which it is not: what it names, it names by ASCII letters
 
 
 def _named_fields(text: str) -> int:
@@ -107,6 +112,16 @@ def _sample(upload: Path, first_wrong: int) -> bytes:
         before = file.read(first_wrong - start)
         line = max(before.rfind(b"\n"), before.rfind(b"\r")) + 1
         return before[line:] + file.read(_SAMPLE)
+
+
+def _is_foreign(upload: Path, first_wrong: int) -> bool:
+    """Tell whether the rows around the first wrong byte are written in another encoding, and not damaged one by one."""
+    with upload.open("rb") as file:
+        file.seek(max(0, first_wrong - _SAMPLE))
+        rows = file.read(2 * _SAMPLE).splitlines()
+    high = [row for row in rows if not row.isascii()]
+    wrong = sum(row.decode(errors="ignore").encode() != row for row in high)
+    return wrong > max(1, len(high) / 2, len(rows) * _FOREIGN_SHARE)
 
 
 def _by_characters(sample: bytes) -> str | None:

@@ -14,6 +14,10 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "The row has {cells} cells, but there are {columns} columns. Put a cell that holds a comma in quotes.",
         "ko": "열은 {columns}개인데 이 행에는 칸이 {cells}개 있습니다. 쉼표가 든 칸은 따옴표로 묶어 주세요.",
     },
+    "cells_beyond_headings": {
+        "en": "There is something right of {cell}, where the headings end. Write a heading over it, or delete it.",
+        "ko": "제목이 끝나는 {cell} 칸의 오른쪽에 내용이 있습니다. 그 열에 제목을 쓰거나 내용을 지워 주세요.",
+    },
     "cell_too_long": {
         "en": "The cell is too long; at most 32,767 characters are accepted.",
         "ko": "칸의 내용이 너무 깁니다. 32,767자까지 쓸 수 있습니다.",
@@ -75,6 +79,10 @@ TEXTS: Final[dict[str, dict[Language, str]]] = {
     "duplicate_in_file": {
         "en": "Row {first_row} has the same e-mail address already.",
         "ko": "{first_row}행에 같은 이메일 주소가 이미 있습니다.",
+    },
+    "duplicate_left_out": {
+        "en": "Left out: row {row} has the same e-mail address and counts instead.",
+        "ko": "{row}행과 이메일 주소가 같아 이 행은 제외하고 {row}행을 반영했습니다.",
     },
     "duplicate_in_event": {
         "en": "A participant of the event has this e-mail address already.",

@@ -29,6 +29,10 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": "This is {kind}, not a participants list. Export it as CSV or XLSX and upload that.",
         "ko": "참가자 명단이 아니라 {kind}입니다. CSV나 XLSX로 내보내서 다시 올려 주세요.",
     },
+    "packed": {
+        "en": "This is {kind}. Unpack it and upload the participants list inside.",
+        "ko": "{kind}입니다. 압축을 풀고 그 안의 참가자 명단을 올려 주세요.",
+    },
     "workbook_locked": {
         "en": "The workbook is protected by a password. Remove it and upload the workbook again.",
         "ko": "암호가 걸린 통합 문서입니다. 암호를 풀고 다시 올려 주세요.",
@@ -66,14 +70,16 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "저장해서 올려 주세요.",
     },
     "sheets_hidden": {
-        "en": "All sheets of the workbook are hidden; name one with the option `sheet`: {sheets}.",
-        "ko": "통합 문서의 시트가 모두 숨겨져 있습니다. `sheet` 옵션으로 하나를 지정해 주세요: {sheets}",
+        "en": "All sheets of the workbook are hidden. Unhide the participants' sheet, save the workbook and upload it "
+        "again; or name one with the option `sheet`: {sheets}.",
+        "ko": "통합 문서의 시트가 모두 숨겨져 있습니다. 참가자 시트의 숨기기를 취소하고 저장해서 다시 올리거나 `sheet` "
+        "옵션으로 하나를 지정해 주세요: {sheets}",
     },
     "sheet_too_wide": {
         "en": 'The sheet "{sheet}" reaches beyond column IV, the 256th: there is something in {cell}. Delete what lies '
-        "outside the list, or choose another sheet with the option `sheet`.",
+        "outside the list, or save the list as a workbook of its own; or choose another sheet with the option `sheet`.",
         "ko": '"{sheet}" 시트가 256번째 열(IV)을 넘습니다. {cell} 칸에 내용이 있습니다. 명단 밖의 내용을 지우거나 '
-        "`sheet` 옵션으로 다른 시트를 골라 주세요.",
+        "명단만 다른 통합 문서로 저장해서 올려 주세요. `sheet` 옵션으로 다른 시트를 고를 수도 있습니다.",
     },
     "sheet_too_long": {
         "en": 'The sheet "{sheet}" holds more than {gigabytes} GiB of text. Split the list and upload its parts.',
@@ -96,6 +102,12 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "your spreadsheet program, save it again and upload the new file.",
         "ko": '"{sheet}" 시트의 행이 순서대로 저장되어 있지 않습니다({cell}). 스프레드시트 프로그램에서 열어 '
         "다시 저장한 뒤 새 파일을 올려 주세요.",
+    },
+    "encoding_unrecognised": {
+        "en": "The encoding of the text was not recognised. Open the file in your spreadsheet program, save it as CSV "
+        "UTF-8 and upload that; or name the encoding with the option `encoding`.",
+        "ko": "파일의 글자 인코딩을 알아내지 못했습니다. 스프레드시트 프로그램에서 열어 CSV UTF-8로 저장한 뒤 "
+        "올리거나 `encoding` 옵션으로 인코딩을 지정해 주세요.",
     },
     "encoding_unknown": {
         "en": 'The encoding "{encoding}" is not known; choose from {encodings}.',
@@ -148,16 +160,17 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "ko": '`values` 옵션으로 준 "{field}" 값이 올바르지 않습니다: "{value}"',
     },
     "no_email_column": {
-        "en": "No column holds e-mail addresses; the columns are {columns}. Name one of them `email`, or give a "
-        'mapping, for instance {{"{first}": "email"}}.',
-        "ko": "이메일 주소가 있는 열을 찾지 못했습니다. 파일의 열: {columns}. 열 하나의 이름을 `email`로 바꾸거나 "
-        '매핑을 지정해 주세요. 예: {{"{first}": "email"}}',
+        "en": "No column holds e-mail addresses; the columns are {columns}. Write the heading "
+        '"email" over the addresses and upload the file again; or give the option `mapping`, for instance '
+        '{{"{first}": "email"}}.',
+        "ko": '이메일 주소가 있는 열을 찾지 못했습니다. 파일의 열: {columns}. 주소가 있는 열의 제목을 "email"로 '
+        '적어 다시 올리거나 `mapping` 옵션을 지정해 주세요. 예: {{"{first}": "email"}}',
     },
     "rows_rejected": {
         "en": "{count} rows have errors, so nothing was saved, as you asked. Download the error report, correct the "
-        "rows and upload the file again; or leave out the option `mode`.",
+        "rows and upload the file again; or have the other rows imported, without the option `mode`.",
         "ko": "오류가 있는 행이 {count}개 있어, 선택하신 대로 아무것도 저장하지 않았습니다. "
-        "오류 보고서를 내려받아 행을 고친 뒤 파일을 다시 올리거나 `mode` 옵션을 빼 주세요.",
+        "오류 보고서를 내려받아 행을 고친 뒤 파일을 다시 올리거나, `mode` 옵션 없이 나머지 행만 가져와 주세요.",
     },
 }
 
@@ -172,6 +185,14 @@ KINDS: Final[Mapping[str, Mapping[Language, str]]] = {
     "rtf": {"en": "an RTF document", "ko": "RTF 문서"},
     "sqlite": {"en": "an SQLite database", "ko": "SQLite 데이터베이스"},
     "zip": {"en": "a ZIP archive", "ko": "ZIP 압축 파일"},
+    "json": {"en": "a JSON file", "ko": "JSON 파일"},
+    "vcard": {"en": "a vCard file", "ko": "vCard 연락처 파일"},
+    "mhtml": {"en": "a web page in one file (MHTML)", "ko": "한 파일로 저장한 웹 페이지(MHTML)"},
+    "sylk": {"en": "a SYLK file", "ko": "SYLK 파일"},
+    "iwork": {
+        "en": "an Apple Numbers, Pages or Keynote file",
+        "ko": "Apple Numbers, Pages 또는 Keynote 파일",
+    },
     "word": {"en": "a Word document", "ko": "워드 문서"},
     "powerpoint": {"en": "a PowerPoint presentation", "ko": "파워포인트 파일"},
     "opendocument": {

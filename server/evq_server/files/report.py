@@ -8,20 +8,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import orjson
 
-from evq_ext import Batch, Finding, Reject, Warned, cell_name, with_mark
+from evq_ext import Batch, Duplicate, Finding, Reject, Warned, cell_name, with_mark
 from evq_server.files.columns import ERROR_COLUMN, ROW_COLUMN
 from evq_server.files.messages import describe
 from evq_server.files.whole import whole_file
 from evq_server.schemas import Language
 
 WARNED_KEPT: Final = 10_000
-"""Rows with warnings that are told one by one; of the others, the warnings are counted."""
+"""Accepted rows with warnings that are told one by one; of the others, the warnings are counted."""
+LEFT_OUT: Final = "duplicate_left_out"
+"""The warning about a row that does not count, as another row of the file has its e-mail; each one is told."""
 
 
 class _Log:
@@ -65,7 +68,10 @@ class RejectLog(_Log):
 
 
 class WarningLog(_Log):
-    """Keep the warnings about the first WARNED_KEPT rows that have some; `counts` are rows by code."""
+    """Keep the warnings about the first WARNED_KEPT rows that have some, and all rows left out for another one.
+
+    `counts` are rows by code. Batch by batch, what is kept is in the order of the rows.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -74,9 +80,11 @@ class WarningLog(_Log):
 
     def append(self, batch: Batch) -> None:
         self.counts.update(batch.warnings)
-        for warned in batch.warned[: WARNED_KEPT - self._kept]:
+        self.counts.update(LEFT_OUT for _ in batch.duplicates)
+        told = batch.warned[: WARNED_KEPT - self._kept]
+        self._kept += len(told)
+        for warned in sorted([*told, *map(_left_out, batch.duplicates)], key=attrgetter("row")):
             self.write(warned.row, [tuple(warning) for warning in warned.warnings])
-            self._kept += 1
 
 
 def read_rejects(path: Path) -> Iterator[Reject]:
@@ -123,7 +131,13 @@ def write_warnings_csv(path: Path, warned: Iterable[Warned], *, language: Langua
                 write((row, with_mark(text), with_mark(warning.value)))
 
 
+def _left_out(duplicate: Duplicate) -> Warned:
+    return Warned(duplicate.row, (Finding("", -1, "", LEFT_OUT, {"row": duplicate.kept}),))
+
+
 def _describe(finding: Finding, row: int, language: Language, of_sheet: bool) -> str:
+    if of_sheet and finding.code == "too_many_cells":  # a sheet has no commas to put in quotes
+        finding = Finding("", -1, "", "cells_beyond_headings", {"cell": cell_name(row, int(finding.params["columns"]))})
     named = of_sheet and finding.place >= 0
     return describe(finding, language, cell=cell_name(row, finding.place + 1) if named else "")
 

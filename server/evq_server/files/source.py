@@ -5,6 +5,7 @@ What a file is, its content says; its name is never trusted.
 
 import codecs
 import mmap
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,11 +30,15 @@ _OTHER_KINDS = {
     b"\x89PNG": "png",
     b"\xff\xd8\xff": "jpeg",
     b"GIF8": "gif",
-    b"\x1f\x8b": "gzip",
-    b"7z\xbc\xaf": "7z",
-    b"Rar!": "rar",
     b"{\\rtf": "rtf",
     b"SQLite format 3": "sqlite",
+}
+_PACKED_KINDS = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
+_TEXT_KINDS = {
+    "json": re.compile(r'(?:\[\s*)?\{\s*"'),
+    "vcard": re.compile(r"BEGIN:VCARD\s", re.IGNORECASE),
+    "mhtml": re.compile(r"MIME-Version:", re.IGNORECASE),
+    "sylk": re.compile(r"ID;P[A-Z0-9]*(?:;[NE])*[\r\n]+[A-Z]{1,2};"),  # with a record: ID;Phone may be headings
 }
 _CONTROLS = bytes({*range(0x20)} - {*b"\t\n\v\f\r\x1a\x1b"})
 _CONTROL_SHARE = 0.05  # of the head; no text has as many
@@ -149,10 +154,12 @@ def _kind_of(upload: Path, head: bytes) -> Kind:
     if head.startswith(_OLE):
         _check_ole(upload)
         return "xls"
-    other = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
-    if other is not None:
-        raise FileError("not_a_list", kind=other)
+    for code, kinds in (("not_a_list", _OTHER_KINDS), ("packed", _PACKED_KINDS)):
+        if kind := next((kind for magic, kind in kinds.items() if head.startswith(magic)), None):
+            raise FileError(code, kind=kind)
     start = head.decode(utf16_codec(head) or "utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if kind := next((kind for kind, begin in _TEXT_KINDS.items() if begin.match(start)), None):
+        raise FileError("not_a_list", kind=kind)
     if not start.startswith("<"):
         return "csv"
     markup = markup_kind(start)
@@ -173,7 +180,10 @@ def _detected(upload: Path, head: bytes, kind: Literal["csv"] | Markup, on_progr
     detected = detect(upload, on_progress)
     declared = encoding_called(declared_charset(head)) if kind != "csv" else None
     unicode = {"utf-8", "utf-16"}
-    return detected if declared is None or unicode & {detected, declared} else declared
+    encoding = detected if declared is None or unicode & {detected, declared} else declared
+    if encoding is None:
+        raise FileError("not_a_list", kind="binary") if _is_binary(head) else FileError("encoding_unrecognised")
+    return encoding
 
 
 def _codec_of(encoding: str, head: bytes) -> str:

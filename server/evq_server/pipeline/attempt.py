@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from evq import SyncContext, ValidationError
-from evq_ext import Finding, Reject
+from evq_ext import Finding, Reject, Warned
 from evq_server.clock import now_ms
 from evq_server.files.refusals import FileError
-from evq_server.files.report import read_rejects, read_warned, write_errors_csv, write_warnings_csv
+from evq_server.files.report import LEFT_OUT, read_rejects, read_warned, write_errors_csv, write_warnings_csv
 from evq_server.files.spool import SpoolCorrupt, SpoolReader
 from evq_server.pipeline.pace import Pace
 from evq_server.pipeline.qr_archive import qr_archive
@@ -104,7 +104,7 @@ class Attempt:
             emails_sent=self._schedule_mails(tokens),
             inserted_count=saved.inserted,
             updated_count=saved.updated,
-            skipped_count=saved.skipped + found.repeated,
+            skipped_count=saved.skipped + found.warnings.get(LEFT_OUT, 0),
             dry_run=self.payload.options.dry_run,
             reasons=found.reasons | ({DUPLICATE: saved.rejected} if saved.rejected else {}),
             warnings=found.warnings,
@@ -183,8 +183,13 @@ class Attempt:
 
             write_errors_csv(errors, found.header, rows(), language=language, of_sheet=of_sheet)
         if found.warnings:
-            warned = read_warned(self.folder / VALIDATED / WARNED)
-            write_warnings_csv(warnings, warned, language=language, of_sheet=of_sheet)
+
+            def warned() -> Iterator[Warned]:
+                for warned in read_warned(self.folder / VALIDATED / WARNED):
+                    yield warned
+                    self.context.check()
+
+            write_warnings_csv(warnings, warned(), language=language, of_sheet=of_sheet)
         for report in (errors, warnings):
             if report.exists():
                 self._publish(report)

@@ -44,12 +44,10 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     hidden_sheets: tuple[str, ...] = ()
     """Those that were not looked at, being hidden."""
     rejected: int
-    repeated: int
-    """Rows left out because another row of the file has their e-mail."""
     reasons: dict[str, int]
     """Errors by code."""
     warnings: dict[str, int]
-    """Accepted rows by the code of a warning about them."""
+    """Rows by the code of a warning about them: accepted ones, and those left out for another row of the file."""
 
 
 def validated(folder: Path, workdir: Path, upload: Path, payload: ImportPayload, context: SyncContext) -> Validated:
@@ -92,7 +90,6 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         region=options.region,
         duplicates=options.duplicates,
     )
-    repeated = 0
     with (
         step(context, "validate") as on_progress,
         SpoolWriter(folder / ROWS, [*kept, *values], order_by="email") as spool,
@@ -101,13 +98,11 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
     ):
 
         def keep(batch: Batch) -> None:
-            nonlocal repeated
             spool.append(with_values(batch, values))
             if options.duplicates == "update":
                 spool.supersede(duplicate.row for duplicate in batch.duplicates)
             rejects.append(batch.rejects)
             warned.append(batch)
-            repeated += len(batch.duplicates)
 
         for text, done in source.read(READ_SIZE):
             keep(parser.feed(text))
@@ -123,7 +118,6 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         sheet=source.sheet,
         hidden_sheets=source.hidden_sheets,
         rejected=rejects.count,
-        repeated=repeated,
         reasons=dict(rejects.reasons),
         warnings=dict(warned.counts),
     )

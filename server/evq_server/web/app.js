@@ -234,8 +234,9 @@ function leaveJob() {
 function showFrame(frame) {
   state.frame = frame;
   const live = frame.event === "progress";
-  $("job-status").textContent = text(frame.status);
-  $("job-status").className = `badge ${frame.status}`;
+  const shown = hasNobody(frame.data.result) ? "failed" : frame.status;
+  $("job-status").textContent = text(shown);
+  $("job-status").className = `badge ${shown}`;
   $("job-actions").hidden = !live;
   $("cancel").disabled = state.cancelling === frame.job;
   showProgress(live ? frame.data : frame.data.progress, frame.status);
@@ -294,6 +295,7 @@ async function showResult(frame) {
 function resultMessage(status, result, error) {
   if (status === "failed") return error.message;
   if (status === "cancelled") return text("saidCancelled");
+  if (hasNobody(result)) return text("saidNobody", { n: number(result.errorCount) });
   const said = [text(result.dryRun ? "saidDryRun" : "saidCompleted")];
   if (warnings(result)) said.push(text("saidWarnings", { n: number(warnings(result)) }));
   if (result.nameless) said.push(text("saidNameless"));
@@ -308,6 +310,11 @@ function reading({ sheet, encoding, columns, hiddenSheets }) {
   });
   const said = text("readAs", { how: [sheet ?? encoding.toUpperCase(), ...meanings].join(" · ") });
   return hiddenSheets.length ? `${said} ${text("notRead", { sheets: hiddenSheets.join(", ") })}` : said;
+}
+
+// Whether every row has errors; whoever is skipped is in the event already.
+function hasNobody(result) {
+  return result?.errorCount > 0 && !result.processedCount && !result.skippedCount;
 }
 
 function warnings(result) {
