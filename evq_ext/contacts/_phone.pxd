@@ -45,6 +45,7 @@ cdef inline Verdict judge_phone(
     cdef bint plus = False
     if length[0] > plan.longest:
         return UNSURE
+    length[0] = without_fraction(text, length[0])
     for at in range(length[0]):
         if c"0" <= text[at] <= c"9":
             state = plan.states + state.after[text[at] - c"0"]
@@ -74,6 +75,20 @@ cdef inline Verdict judge_phone(
     evq_copy(text + written, digits + state.kept + state.skipped, count)
     length[0] = written + count
     return TAKEN
+
+
+cdef inline size_t without_fraction(const uint8_t* text, size_t length) noexcept nogil:
+    """Return the length without the ".0" or ".00" behind digits alone, as a program writes a floating-point number."""
+    cdef size_t zeros = 0
+    cdef size_t at
+    while zeros < min(length, <size_t>2) and text[length - zeros - 1] == c"0":
+        zeros += 1
+    if zeros == 0 or length < zeros + 2 or text[length - zeros - 1] != c".":
+        return length
+    for at in range(length - zeros - 1):
+        if not c"0" <= text[at] <= c"9":
+            return length
+    return length - zeros - 1
 
 
 cdef inline Verdict judge_words(const Plan* plan, const uint8_t* text, size_t* length) noexcept nogil:

@@ -14,6 +14,8 @@ from evq_ext.types import Column, DuplicatePolicy, Finding, Kind, NumberBy
 
 _RUN_OF_SPACES: Final = re.compile(" +")
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]{1,3}", re.IGNORECASE)
+# A whole number as a program writes a floating-point one. More zeros may be digits of a phone number: "1588.0000".
+_WITH_FRACTION: Final = re.compile(r"([0-9]+)\.00?")
 _MARKED_AS_TEXT: Final = tuple(_tables.TEXT_MARK + start for start in _tables.FORMULA_STARTS)
 BUSY: Final = (
     "Another call of this parser is under way in another thread, or was broken off by an error. Feed a parser from one "
@@ -146,6 +148,12 @@ def clean(text: str) -> str:
     return _RUN_OF_SPACES.sub(" ", composed).strip(" ")
 
 
+def without_fraction(text: str) -> str:
+    """Return a phone number as it was before a program took it for a floating-point one, as in "1012345678.0"."""
+    fraction = _WITH_FRACTION.fullmatch(text)
+    return fraction[1] if fraction else text
+
+
 def _check_cell(column: Column, raw: str, region: str) -> str:
     """Return the value of a cell; raise _CellError if it has none."""
     cell = without_mark(raw)
@@ -157,7 +165,7 @@ def _check_cell(column: Column, raw: str, region: str) -> str:
         case "email":
             return _check_email(text)
         case "phone":
-            return _check_phone(text, region)
+            return _check_phone(without_fraction(text), region)
         case "text":
             return _check_length("text_too_long", text, _tables.TEXT_MAX_CHARS)
         case "choice":
@@ -199,7 +207,7 @@ def _doubts(column: Column, place: int, raw: str, value: str, region: str) -> It
                 params: dict[str, int | str] = {"domain": domain, "suggestion": MISSPELT[domain]}
                 yield Finding(column.name, place, raw, "email_misspelt", params)
         case "phone":
-            if authority.is_zero_restored(clean(without_mark(raw)), value, region):
+            if authority.is_zero_restored(without_fraction(clean(without_mark(raw))), value, region):
                 restored: dict[str, int | str] = {"restored": authority.national_form(value)}
                 yield Finding(column.name, place, raw, "phone_zero_restored", restored)
         case _:

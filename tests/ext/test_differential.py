@@ -80,11 +80,14 @@ def compare(
 
 
 def lost_its_zero(value: str, number: str, region: str) -> bool:
-    return authority.is_zero_restored(_rules.clean(_rules.without_mark(value)), number, region)
+    text = _rules.without_fraction(_rules.clean(_rules.without_mark(value)))
+    return authority.is_zero_restored(text, number, region)
 
 
 def ask_phone(region: str) -> Callable[[str], str]:
-    return lambda text: "" if text in {"", *_tables.NO_PHONE} else authority.ask_e164(text, region)
+    return lambda text: (
+        "" if text in {"", *_tables.NO_PHONE} else authority.ask_e164(_rules.without_fraction(text), region)
+    )
 
 
 def compare_emails(compiled: "type[RowParser]", count: int) -> None:

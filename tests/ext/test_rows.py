@@ -259,6 +259,23 @@ def test_a_word_that_says_that_there_is_no_number_is_an_empty_cell(read: Read, r
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).columns["phone"] == [""]
 
 
+@pytest.mark.parametrize(
+    ("raw", "value", "codes"),
+    [
+        ("1012345678.0", "+821012345678", ["phone_zero_restored"]),
+        ("21234567.0", "+8221234567", ["phone_zero_restored"]),
+        ("311234567.00", "+82311234567", ["phone_zero_restored"]),
+        ("821012345678.0", "+821012345678", []),
+        ("02.312.3450", "+8223123450", []),
+        ("1588.0000", "+8215880000", []),
+    ],
+)
+def test_a_phone_number_has_no_fraction(read: Read, raw: str, value: str, codes: list[str]) -> None:
+    result = read(f"a,a@x.kr,{raw}", ALL_KINDS)
+    assert result.columns["phone"] == [value]
+    assert [warning.code for warned in result.warned for warning in warned.warnings] == codes
+
+
 @pytest.mark.parametrize("raw", ["010-123-456", "미정", "(-)", "+82 10 5999 1234", "0" * 300])
 def test_what_the_authority_refuses_is_no_phone_number(read: Read, raw: str) -> None:
     assert read(f"a,a@x.kr,{raw}", ALL_KINDS).rejects[0].errors == (
