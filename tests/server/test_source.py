@@ -260,7 +260,7 @@ def test_unknown_columns_become_attributes_and_every_name_is_there_once(given: P
 
 
 def test_the_scores_say_how_surely_a_column_is_what_it_is_taken_for(given: Prepare) -> None:
-    source = given("참가자 이메일,고객명,shirt,x\n".encode(), mapping={"x": "size"})
+    source = given("참가자 이메일,성함,shirt,x\n".encode(), mapping={"x": "size"})
     assert [column and column.name for column in source.columns] == ["email", "name", "shirt", "size"]
     sure, named, attribute, mapped = source.scores
     assert mapped == 100 > named > sure > attribute == 0
