@@ -200,16 +200,26 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> list
 def find_header(records: Sequence[tuple[int, tuple[str, ...]]]) -> int | None:
     """Return the index in `records` of the header: among the first 20 that are not empty, the best known one.
 
-    Title lines may stand above it. None if no record names an e-mail column.
+    Title lines may stand above it. One that names no e-mail column is the header only if no other does, and if the
+    first e-mail address stands below it. None if there is no such record.
     """
-    best, most = None, 0
+    best, most, addressed = None, (False, 0), False
     searched = [index for index, (_, cells) in enumerate(records) if any(cell.strip() for cell in cells)]
     for index in searched[:_SEARCHED_RECORDS]:
-        fields = [guess.field for guess in recognise(records[index][1]) if guess]
-        known = len(fields)
-        if "email" in fields and known > most:
+        cells = records[index][1]
+        fields = [guess.field for guess in recognise(cells) if guess]
+        addressed = addressed or any(map(is_address, cells))
+        known = ("email" in fields, len(fields))
+        if known > most and ("email" in fields or not addressed):
             best, most = index, known
-    return best
+    names_email, _ = most
+    return best if names_email or addressed else None
+
+
+def is_address(cell: str) -> bool:
+    """Tell whether a cell looks like an e-mail address."""
+    cell = cell.strip()
+    return len(cell) <= EMAIL_MAX_CHARS and _ADDRESS.fullmatch(cell) is not None
 
 
 def _heading(cell: str) -> _Heading:
@@ -253,20 +263,15 @@ def _counts_rows(rows: Sequence[Sequence[str]], place: int) -> bool:
 
 def _column_of_addresses(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
     """Return the column whose cells are e-mail addresses; none if the header is no header, but holds one itself."""
-    if any(map(_is_address, header)):
+    if any(map(is_address, header)):
         return None
     best, most = None, 0
     for place in range(len(header)):
         cells = [row[place] for row in rows if place < len(row) and row[place].strip()]
-        addresses = sum(map(_is_address, cells))
+        addresses = sum(map(is_address, cells))
         if addresses > most and addresses >= _CONTENT_SHARE * len(cells):
             best, most = place, addresses
     return best
-
-
-def _is_address(cell: str) -> bool:
-    cell = cell.strip()
-    return len(cell) <= EMAIL_MAX_CHARS and _ADDRESS.fullmatch(cell) is not None
 
 
 def _given_name_beside_family_name(names: Sequence[str]) -> int | None:

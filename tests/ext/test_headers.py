@@ -254,8 +254,24 @@ def test_of_two_equally_known_records_the_first_is_the_header() -> None:
     assert find_header(read_records(b"name,email\nname,email\n")) == 0
 
 
-def test_no_header_is_found_without_an_email_column() -> None:
-    assert find_header(read_records("이름,연락처\n홍길동,a@x.kr\n".encode())) is None
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("명단\n번호,이름,,휴대폰\n1,김민수,b@x.kr,010\n", 1),
+        ("번호,이름,,휴대폰\n1,김민수,,담당자\n2,이수,b@x.kr,\n", 0),
+        ("번호,이름,,휴대폰\n1,김민수,b@x.kr,이메일\n", 1),
+        ("번호,이름,,휴대폰\n1,김민수,,010\n", None),
+        ("김민수,b@x.kr,회사\n이수,c@x.kr,학교\n", None),
+    ],
+)
+def test_a_header_without_an_email_column_is_the_best_known_one_above_the_first_address(
+    text: str, found: int | None
+) -> None:
+    assert find_header(read_records(text.encode())) == found
+
+
+def test_no_header_is_found_without_an_email_column_or_an_address() -> None:
+    assert find_header(read_records("이름,연락처\n홍길동,010-1234-5678\n".encode())) is None
     assert find_header([]) is None
 
 

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from evq_ext import EXACT, FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
+from evq_ext import EXACT, FIELDS, Column, find_header, is_address, kind_of, read_records, recognise, without_mark
 from evq_server.files.refusals import FileError
 from evq_server.schemas import TICKET_TYPE
 
@@ -53,10 +53,25 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     header = _distinct(names)
     if unknown := [text for text in mapping if text not in header]:
         raise FileError("mapping_unknown", names=unknown, columns=header)
-    columns, scores = zip(*_columns(header, [cells for _, cells in records[index + 1 :]], mapping), strict=True)
-    if not any(column is not None and column.name == "email" for column in columns):
-        raise FileError("no_email_column", columns=header, first=header[0])
-    return Layout(header, columns, scores, index + 1)
+    rows = [cells for _, cells in records[index + 1 :]]
+    columns, scores = zip(*_columns(header, rows, mapping), strict=True)
+    if any(column is not None and column.name == "email" for column in columns):
+        return Layout(header, columns, scores, index + 1)
+    if any(map(is_address, header)):
+        raise FileError("no_header", row=records[index][0])
+    possible = _first_with_at_sign(header, scores, rows)
+    if possible is None:
+        raise FileError("no_email", columns=header, searched=_SEARCHED)
+    raise FileError("no_email_column", columns=header, searched=_SEARCHED, possible=possible)
+
+
+def _first_with_at_sign(header: Sequence[str], scores: Sequence[int], rows: Sequence[Sequence[str]]) -> str | None:
+    """Return the first column that nobody knows and that may hold some e-mail addresses; None if there is none."""
+    unknown = [place for place, score in enumerate(scores) if not score]
+    return next(
+        (header[place] for place in unknown if any("@" in cell for row in rows for cell in row[place : place + 1])),
+        None,
+    )
 
 
 def _without_blank_end(cells: tuple[str, ...]) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def _described(
     try:
         layout = lay_out(head, delimiter=delimiter, mapping=mapping)
     except FileError as error:
-        if error.code == "no_email_column" and kind == "csv" and _is_binary(head):
+        if error.code in {"no_email", "no_email_column"} and kind == "csv" and _is_binary(head):
             raise FileError("not_a_list", kind="binary") from error
         raise
     return Source(
