@@ -308,6 +308,30 @@ def test_a_header_whose_e_mail_heading_is_empty_is_found_by_the_addresses_below(
     assert source.columns == (Column("번호", "text"), NAME, EMAIL, Column("phone", "phone"))
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["성명,연락처,,소속", ",이메일,휴대폰,"],
+        ["성명,연락처,,소속", ",이메일,휴대폰"],
+        ["성명,이메일,연락처,소속,", ",,휴대폰,,"],
+        ["참가자 명단,,,", "성명,이메일,,소속", ",,휴대폰,"],
+    ],
+)
+def test_a_header_of_two_rows_is_read_as_one(given: Prepare, rows: list[str]) -> None:
+    source = given("\n".join([*rows, "김민수,kim@example.org,010-1234-5678,서울", ""]).encode())
+    assert source.header[:4] == ("성명", "이메일", "휴대폰", "소속")
+    assert source.skip_records == len(rows)
+
+
+@pytest.mark.parametrize(
+    "rows", [["참가자 명단,,", ",성명,이메일"], ["성명,이메일", "김민수,"], ["성명,,이메일", "김민수,부산,"]]
+)
+def test_a_title_or_a_participant_is_no_second_row_of_the_header(given: Prepare, rows: list[str]) -> None:
+    source = given("\n".join([*rows, ""]).encode())
+    assert source.skip_records == 1 + rows[0].startswith("참가자 명단")
+    assert "참가자 명단" not in source.header
+
+
 def test_a_mapping_wins_over_recognition(given: Prepare) -> None:
     source = given(
         b"name,email,contact mail,shirt\nA,old@example.org,new@example.org,L\n",

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from evq_ext import EXACT, FIELDS, Column, find_header, is_address, kind_of, read_records, recognise, without_mark
@@ -45,7 +46,7 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     if not any(any(map(_clean, cells)) for _, cells in records):
         raise FileError("empty")
     index = _header_index([(line, cells[: MAX_COLUMNS + 1]) for line, cells in records], mapping)
-    names = records[index][1]
+    names, index = _whole_header([cells for _, cells in records], index)
     if len(names) > MAX_COLUMNS:
         names = _without_blank_end(names)
     if len(names) > MAX_COLUMNS:
@@ -90,6 +91,26 @@ def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mappi
         return found
     filled = [sum(map(bool, map(_clean, cells))) for _, cells in records[:_SEARCHED]]
     return filled.index(max(filled))
+
+
+def _whole_header(rows: Sequence[tuple[str, ...]], index: int) -> tuple[tuple[str, ...], int]:
+    """Return the header's cells, and the index of its last row: with merged cells it has two.
+
+    The other row is the one above, if it names something where the header is empty; or else the one below, if it holds
+    nothing but known names.
+    """
+    cells = rows[index]
+    above = rows[index - 1] if index else ()
+    headings = [(upper, cell) for upper, cell in zip_longest(above, cells, fillvalue="")]
+    if any(recognise(["" if _clean(cell) else upper for upper, cell in headings])):
+        return tuple(cell if _clean(cell) else upper for upper, cell in headings), index
+    below = rows[index + 1] if index + 1 < len(rows) else ()
+    names = [cell for cell in below if _clean(cell)]
+    if names and all(recognise(names)) and not all(map(_clean, cells)):
+        return tuple(
+            lower if _clean(lower) else cell for cell, lower in zip_longest(cells, below, fillvalue="")
+        ), index + 1
+    return cells, index
 
 
 def _columns(
