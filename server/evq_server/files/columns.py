@@ -101,15 +101,14 @@ def _whole_header(rows: Sequence[tuple[str, ...]], index: int) -> tuple[tuple[st
     """
     cells = rows[index]
     above = rows[index - 1] if index else ()
-    headings = [(upper, cell) for upper, cell in zip_longest(above, cells, fillvalue="")]
-    if any(recognise(["" if _clean(cell) else upper for upper, cell in headings])):
-        return tuple(cell if _clean(cell) else upper for upper, cell in headings), index
+    pairs = list(zip_longest(above, cells, fillvalue=""))
+    if any(recognise(["" if _clean(cell) else upper for upper, cell in pairs])):
+        return tuple(cell if _clean(cell) else upper for upper, cell in pairs), index
     below = rows[index + 1] if index + 1 < len(rows) else ()
     names = [cell for cell in below if _clean(cell)]
     if names and all(recognise(names)) and not all(map(_clean, cells)):
-        return tuple(
-            lower if _clean(lower) else cell for cell, lower in zip_longest(cells, below, fillvalue="")
-        ), index + 1
+        pairs = list(zip_longest(cells, below, fillvalue=""))
+        return tuple(lower if _clean(lower) else cell for cell, lower in pairs), index + 1
     return cells, index
 
 

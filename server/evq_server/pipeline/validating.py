@@ -43,6 +43,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     sheet: str | None
     hidden_sheets: tuple[str, ...] = ()
     """Those that were not looked at, being hidden."""
+    other_sheets: tuple[str, ...] = ()
+    """Those that were not read, though they have a header."""
     rejected: int
     repeated: int
     """Rows left out because another row of the file has their e-mail."""
@@ -122,6 +124,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         encoding=source.encoding,
         sheet=source.sheet,
         hidden_sheets=source.hidden_sheets,
+        other_sheets=source.other_sheets,
         rejected=rejects.count,
         repeated=repeated,
         reasons=dict(rejects.reasons),
