@@ -82,21 +82,21 @@ _ROLES: Final = (
         "attendee participant delegate guest registrant applicant respondent student member customer buyer "
         "contactperson contact"
     ),
-    "参加者 出席者 受講者 申込者 担当者",
+    "参加者 出席者 受講者 申込者 お客様 担当者",
     "参会人 参会者 与会者 学生 报名人 报名者 联系人",
 )
 _NO_NAMES: Final = frozenset(  # where these stand alone, they may be a yes or no; the other roles mean the name
-    {"본인", "학생", "회원", "고객", "구매자", "student", "member", "customer", "buyer", "contact", "学生"}
+    {"본인", "학생", "회원", "고객", "구매자", "お客様", "student", "member", "customer", "buyer", "contact", "学生"}
 )
 _NAMES_OF_ROLES: Final = frozenset({"명", "名"})  # which end a word: "참가자명", "参加者名"
 _HAD_BY_ROLES: Final = frozenset({"name", "email", "phone", "organisation", "department", "title"})
 
 # Other people than the participant, and a second column for the same address.
 _OTHERS: Final = re.compile(
-    "보호자|부모|추천|소개자|입금자|결제자|동반자|동행|비상|긴급|대리인|"
+    "보호자|부모|추천|소개자|입금자|결제자|동반|동행|비상|긴급|대리인|계산서|"
     "guardian|parent|mother|father|referr|referee|payer|companion|spouse|emergency|緊急|保護者|紧急|监护人|推荐人"
 )
-_REPEATS: Final = re.compile("확인|재입력|confirm|verify|retype|re-?enter|確認|确认|確认")
+_REPEATS: Final = re.compile("확인|재입력|confirm|verify|retype|re-?enter|確認|再入力|确认|再次|再输入")
 
 
 def _scores(languages: Sequence[str], most: int, least: int) -> dict[str, int]:
@@ -140,7 +140,7 @@ _HINT: Final = re.compile(
 _NUMBERING: Final = re.compile(r"\s*q?\d+(?:-\d+)*[.):]\s*(?=\D)")
 _NOISE: Final = re.compile(r"(?:['\u2019]s\b|[\s_\-.*:?!#'\u2019()\[\]\u200b\ufeff])+")
 _REQUEST: Final = re.compile(  # what a form's question adds to the name, as it reads without spaces
-    r"^(?:what(?:is)?your|please(?:enter|provide|write|fillin)(?:your)?|(?:enter)?your|귀하의|您的|你的)"
+    r"^(?:what(?:is)?your|please(?:enter|provide|write|fillin)(?:your)?|(?:enter)?your|귀하의|ご|您的|你的)"
     r"|^请(?:输入|填写)(?:您的|你的)?"
     r"|[을를]?(?:꼭|반드시|정확히)?(?:(?:입력|기재|기입|작성|선택)해|적어|남겨|써|알려)(?:주세요|주십시오|주시기바랍니다)$"
     r"|[을를]?(?:입력|기재|기입|작성|선택)하세요$"
@@ -200,10 +200,10 @@ def recognise(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> list
 def find_header(records: Sequence[tuple[int, tuple[str, ...]]]) -> int | None:
     """Return the index in `records` of the header: among the first 20 that are not empty, the best known one.
 
-    Title lines may stand above it. One that names no e-mail column is the header only if no other does, and if the
-    first e-mail address stands below it. None if there is no such record.
+    Title lines may stand above it. One that names no e-mail column is the header only if no other does, if it names two
+    fields, and if the first e-mail address stands below it. None if there is no such record.
     """
-    best, most, addressed = None, (False, 0), False
+    best, most, addressed = None, (False, 1), False
     searched = [index for index, (_, cells) in enumerate(records) if any(cell.strip() for cell in cells)]
     for index in searched[:_SEARCHED_RECORDS]:
         cells = records[index][1]

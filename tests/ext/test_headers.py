@@ -118,7 +118,7 @@ def test_an_exact_name_is_preferred_to_a_longer_one() -> None:
             "name",
         ),
         (
-            "Attendee/Guest name/Participant's full name/Contact person/Contact name/参加者名/申込者名/参会人姓名",
+            "Guest name/Participant's full name/Contact person/Contact name/参加者名/申込者名/お客様氏名/参会人姓名",
             "name",
         ),
         (
@@ -167,6 +167,8 @@ def test_of_two_roles_the_one_that_comes_itself_has_the_field(less: str, more: s
         "추천인 이메일",
         "입금자명",
         "입금자 성함",
+        "동반인 성함",
+        "세금계산서 이메일",
         "Parent's full name",
         "Mother's last name",
         "紧急联系人姓名",
@@ -181,6 +183,7 @@ def test_other_people_than_the_participant_are_not_taken_for_him(heading: str) -
     [
         (["이메일(재입력)", "이메일"], [None, "email"]),
         (["メールアドレス(確認用)", "メールアドレス"], [None, "email"]),
+        (["メールアドレス\uff08再入力\uff09", "メールアドレス"], [None, "email"]),
         (["이메일(확인)", "참가자 메일"], [None, "email"]),
         (["Confirm e-mail", "Work e-mail"], [None, "email"]),
         (["이메일 (선택)", "이메일"], [None, "email"]),
@@ -215,6 +218,7 @@ def test_a_column_that_repeats_a_field_or_holds_somebody_else_s_yields_to_the_pl
         ("您的姓名", "name"),
         ("请输入您的手机号码", "phone"),
         ("お名前をご記入ください", "name"),
+        ("ご連絡先", "phone"),
         ("휴대폰 ex) 010-0000-0000", "phone"),
         ("이메일 예: hong@example.com", "email"),
         ("이메일 ※ 티켓을 받을 주소", "email"),
@@ -261,6 +265,7 @@ def test_of_two_equally_known_records_the_first_is_the_header() -> None:
         ("번호,이름,,휴대폰\n1,김민수,,담당자\n2,이수,b@x.kr,\n", 0),
         ("번호,이름,,휴대폰\n1,김민수,b@x.kr,이메일\n", 1),
         ("번호,이름,,휴대폰\n1,김민수,,010\n", None),
+        ("김민수,담당자,\n이수,대리,b@x.kr\n", None),
         ("김민수,b@x.kr,회사\n이수,c@x.kr,학교\n", None),
     ],
 )
