@@ -14,7 +14,7 @@ from evq_ext._implementation import IMPLEMENTATION
 from evq_ext._tables import SHEET_READ_COLUMNS
 from evq_ext.contacts.authority import REGIONS
 from evq_ext.encoding.encodings import Utf8Check, transcoder
-from evq_ext.headers import EXACT, FIELDS, find_header, kind_of, recognise
+from evq_ext.headers import EXACT, FIELDS, find_header, is_address, kind_of, recognise
 from evq_ext.qr._rules import QrError
 from evq_ext.rows._records import read_records, sniff_delimiter
 from evq_ext.rows._rules import with_mark, without_mark
@@ -73,6 +73,7 @@ __all__ = (
     "cell_name",
     "find_header",
     "format_kind",
+    "is_address",
     "kind_of",
     "order_of",
     "qr_matrix",

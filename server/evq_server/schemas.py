@@ -114,6 +114,8 @@ class ImportResult(Wire, frozen=True, kw_only=True):
     sheet: str | None
     hidden_sheets: list[str] = []
     """The workbook's hidden sheets, which were not looked at, as no sheet was asked for."""
+    other_sheets: list[str] = []
+    """Its visible sheets that have a header, too, and were not read."""
     nameless: bool = False
     """No column of names was found, and none was given to every row."""
     columns: list[ColumnFound]

@@ -9,6 +9,7 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 import pytest
+import xlsxwriter
 
 from evq import JobCancelled, JobProgress, SyncContext, ValidationError
 from evq.ids import new_id
@@ -228,6 +229,16 @@ async def test_the_result_says_that_participants_have_no_name(
     imports: Imports, text: str, values: dict[str, str], nameless: bool
 ) -> None:
     assert (await imports.attempt(imports.upload(text, values=values))).nameless is nameless
+
+
+async def test_the_result_names_the_sheets_that_were_not_read(imports: Imports) -> None:
+    payload = imports.upload("")
+    with xlsxwriter.Workbook(payload.temp_path) as workbook:
+        for name in ("list", "old", "more"):
+            workbook.add_worksheet(name).write_column(0, 0, ["email", "a@example.org"])
+        workbook.get_worksheet_by_name("old").hide()
+    result = await imports.attempt(payload)
+    assert (result.sheet, result.hidden_sheets, result.other_sheets) == ("list", ["old"], ["more"])
 
 
 async def test_a_report_is_void_when_a_later_attempt_has_nothing_to_report(imports: Imports) -> None:

@@ -92,7 +92,9 @@ def test_empty_columns_before_the_first_are_kept(tmp_path: Path, write: Write) -
     assert _convert(write(tmp_path / "w", {"s": rows}))[1] == ["", ",,이메일", ",,a@example.org"]
 
 
-def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path, write: Write) -> None:
+def test_the_visible_sheet_with_the_best_header_is_read_and_others_with_one_are_named(
+    tmp_path: Path, write: Write
+) -> None:
     content: dict[str, Rows] = {
         "notes": [["hello"]],
         "old": [[*HEADER, "전화"]],
@@ -104,7 +106,7 @@ def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path, write: W
     assert _convert(path, sheet="old")[0] == "old"
     assert _refusal(path, sheet="third").code == "sheet_unknown"
     chosen = convert(path, tmp_path / "out.csv", kind=_kind(path), sheet=None, on_progress=_ignore)
-    assert chosen == ("list", ["old"])
+    assert chosen == ("list", ["old"], ["mails"])
 
 
 @pytest.mark.parametrize(

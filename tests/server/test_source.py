@@ -301,7 +301,7 @@ def test_unknown_columns_become_attributes_and_every_name_is_there_once(given: P
 
 
 def test_the_scores_say_how_surely_a_column_is_what_it_is_taken_for(given: Prepare) -> None:
-    source = given("참가자 이메일,고객명,shirt,x\n".encode(), mapping={"x": "size"})
+    source = given("참가자 이메일,성함,shirt,x\n".encode(), mapping={"x": "size"})
     assert [column and column.name for column in source.columns] == ["email", "name", "shirt", "size"]
     sure, named, attribute, mapped = source.scores
     assert mapped == 100 > named > sure > attribute == 0
@@ -318,9 +318,18 @@ def test_256_columns_are_read_and_more_are_refused(refusal: Callable[..., str], 
 def test_a_list_without_an_e_mail_column_is_told_its_columns(refusal: Callable[..., str]) -> None:
     said = refusal("참가자 명단\n이름,전화\n김민수,010-1234-5678\n".encode())
     assert said.startswith(
-        'No column holds e-mail addresses; the columns are "이름", "전화". Write the heading "email" '
+        'No column holds e-mail addresses, which every participant needs; the columns are "이름", "전화".'
     )
-    assert said.endswith('; or give the option `mapping`, for instance {"이름": "email"}.')
+    assert "The header must be among the first 20 rows." in said
+    assert "mapping" not in said
+
+
+def test_only_a_column_that_nobody_knows_and_that_may_hold_addresses_is_proposed_as_the_e_mail_column(
+    refusal: Callable[..., str],
+) -> None:
+    said = refusal("이름,티셔츠,아이디\n김민수,L,kim@example.org\n이수,M,이수\n".encode())
+    assert 'mapping, for instance {"아이디": "email"}' in said
+    assert "mapping" not in refusal("비고,티셔츠\n@seoul,L\n".encode())
 
 
 def test_a_list_whose_headings_name_no_e_mail_is_read_by_what_its_columns_hold(given: Prepare) -> None:
@@ -328,8 +337,40 @@ def test_a_list_whose_headings_name_no_e_mail_is_read_by_what_its_columns_hold(g
     assert (source.columns, source.scores, source.skip_records) == ((EMAIL, NAME), (40, 100), 2)
 
 
-def test_a_list_without_a_header_is_refused_and_loses_no_row(refusal: Callable[..., str]) -> None:
-    assert refusal("김민수,kim@example.org\n이수,lee@example.org\n".encode()).startswith("No column holds e-mail")
+@pytest.mark.parametrize("row", ["김민수,kim@example.org,010-1234-5678", "kim@example.org", "kim@example.org,"])
+def test_a_list_without_a_header_is_refused_and_loses_no_row(refusal: Callable[..., str], row: str) -> None:
+    said = refusal(f"\n{row}\n{row}\n".encode())
+    assert said.startswith("Row 2 is a participant, and no row above it has headings that are known. Insert a row")
+
+
+def test_a_header_whose_e_mail_heading_is_empty_is_found_by_the_addresses_below(given: Prepare) -> None:
+    source = given("번호,이름,,휴대폰\n1,김민수,kim@example.org,010-1234-5678\n2,이수,lee@example.org,\n".encode())
+    assert source.header == ("번호", "이름", "column 3", "휴대폰")
+    assert source.columns == (Column("번호", "text"), NAME, EMAIL, Column("phone", "phone"))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["성명,연락처,,소속", ",이메일,휴대폰,"],
+        ["성명,연락처,,소속", ",이메일,휴대폰"],
+        ["성명,이메일,연락처,소속,", ",,휴대폰,,"],
+        ["참가자 명단,,,", "성명,이메일,,소속", ",,휴대폰,"],
+    ],
+)
+def test_a_header_of_two_rows_is_read_as_one(given: Prepare, rows: list[str]) -> None:
+    source = given("\n".join([*rows, "김민수,kim@example.org,010-1234-5678,서울", ""]).encode())
+    assert source.header[:4] == ("성명", "이메일", "휴대폰", "소속")
+    assert source.skip_records == len(rows)
+
+
+@pytest.mark.parametrize(
+    "rows", [["참가자 명단,,", ",성명,이메일"], ["성명,이메일", "김민수,"], ["성명,,이메일", "김민수,부산,"]]
+)
+def test_a_title_or_a_participant_is_no_second_row_of_the_header(given: Prepare, rows: list[str]) -> None:
+    source = given("\n".join([*rows, ""]).encode())
+    assert source.skip_records == 1 + rows[0].startswith("참가자 명단")
+    assert "참가자 명단" not in source.header
 
 
 def test_a_mapping_wins_over_recognition(given: Prepare) -> None:

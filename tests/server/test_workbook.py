@@ -90,7 +90,7 @@ def test_an_extension_does_not_change_from_when_days_are_counted(tmp_path: Path)
     assert _convert(path)[1] == ["2026-03-01"]
 
 
-def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path) -> None:
+def test_the_visible_sheet_with_the_best_header_is_read_and_others_with_one_are_named(tmp_path: Path) -> None:
     path = tmp_path / "w.xlsx"
     with xlsxwriter.Workbook(path) as workbook:
         for name, header in {"notes": ["hello"], "old": [*HEADER, "전화"], "mails": ["이메일"], "list": HEADER}.items():
@@ -98,7 +98,7 @@ def test_the_visible_sheet_with_the_best_header_is_read(tmp_path: Path) -> None:
         workbook.get_worksheet_by_name("old").hide()
     assert _convert(path) == ("list", ["이름,이메일"])
     assert _convert(path, sheet="old")[0] == "old"
-    for sheet, chosen in {None: ("list", ["old"]), "mails": ("mails", [])}.items():
+    for sheet, chosen in {None: ("list", ["old"], ["mails"]), "mails": ("mails", [], [])}.items():
         assert convert(path, tmp_path / "out.csv", sheet=sheet, on_progress=_ignore) == chosen
 
 

@@ -1,7 +1,7 @@
 """Which sheet of a workbook is the list."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from evq_ext import find_header, recognise
 from evq_server.files.refusals import FileError
@@ -21,10 +21,21 @@ class Sheet(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The sheet that was read, and the hidden ones that were not looked at."""
+    """The sheet that was read, the hidden ones that were not looked at, and others that have a header of a list."""
 
     name: str
     hidden: list[str]
+    others: list[str]
+
+
+class Named(Protocol):
+    """A sheet of any reader."""
+
+    @property
+    def name(self) -> str: ...
+
+
+AnySheet = TypeVar("AnySheet", bound=Named)
 
 
 def hidden_from(sheets: Sequence[Sheet], name: str | None) -> list[str]:
@@ -46,6 +57,19 @@ def wanted(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:
         if name is None
         else FileError("sheet_unknown", sheet=name, sheets=names)
     )
+
+
+def choose(candidates: Iterable[AnySheet], fields_named: Callable[[AnySheet], int]) -> tuple[AnySheet, list[str]]:
+    """Return the sheet whose header names the most fields, of equals the first, and the others' names that have one."""
+    best, most, lists = None, -1, []
+    for sheet in candidates:
+        named = fields_named(sheet)
+        if named:
+            lists.append(sheet.name)
+        if named > most:
+            best, most = sheet, named
+    assert best is not None  # noqa: S101 - `wanted` returns one at least; this tells the type checker
+    return best, [name for name in lists if name != best.name]
 
 
 def fields_named(rows: Sequence[tuple[int, tuple[str, ...]]]) -> int:

@@ -2,9 +2,10 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
-from evq_ext import EXACT, FIELDS, Column, find_header, kind_of, read_records, recognise, without_mark
+from evq_ext import EXACT, FIELDS, Column, find_header, is_address, kind_of, read_records, recognise, without_mark
 from evq_server.files.refusals import FileError
 from evq_server.schemas import TICKET_TYPE
 
@@ -45,7 +46,7 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     if not any(any(map(_clean, cells)) for _, cells in records):
         raise FileError("empty")
     index = _header_index([(line, cells[: MAX_COLUMNS + 1]) for line, cells in records], mapping)
-    names = records[index][1]
+    names, index = _whole_header([cells for _, cells in records], index)
     if len(names) > MAX_COLUMNS:
         names = _without_blank_end(names)
     if len(names) > MAX_COLUMNS:
@@ -53,10 +54,25 @@ def lay_out(head: bytes, *, delimiter: bytes, mapping: Mapping[str, str] | None)
     header = _distinct(names)
     if unknown := [text for text in mapping if text not in header]:
         raise FileError("mapping_unknown", names=unknown, columns=header)
-    columns, scores = zip(*_columns(header, [cells for _, cells in records[index + 1 :]], mapping), strict=True)
-    if not any(column is not None and column.name == "email" for column in columns):
-        raise FileError("no_email_column", columns=header, first=header[0])
-    return Layout(header, columns, scores, index + 1)
+    rows = [cells for _, cells in records[index + 1 :]]
+    columns, scores = zip(*_columns(header, rows, mapping), strict=True)
+    if any(column is not None and column.name == "email" for column in columns):
+        return Layout(header, columns, scores, index + 1)
+    if any(map(is_address, header)):
+        raise FileError("no_header", row=records[index][0])
+    possible = _first_with_at_sign(header, scores, rows)
+    if possible is None:
+        raise FileError("no_email", columns=header, searched=_SEARCHED)
+    raise FileError("no_email_column", columns=header, searched=_SEARCHED, possible=possible)
+
+
+def _first_with_at_sign(header: Sequence[str], scores: Sequence[int], rows: Sequence[Sequence[str]]) -> str | None:
+    """Return the first column that nobody knows and that may hold some e-mail addresses; None if there is none."""
+    unknown = [place for place, score in enumerate(scores) if not score]
+    return next(
+        (header[place] for place in unknown if any("@" in cell for row in rows for cell in row[place : place + 1])),
+        None,
+    )
 
 
 def _without_blank_end(cells: tuple[str, ...]) -> tuple[str, ...]:
@@ -75,6 +91,25 @@ def _header_index(records: Sequence[tuple[int, tuple[str, ...]]], mapping: Mappi
         return found
     filled = [sum(map(bool, map(_clean, cells))) for _, cells in records[:_SEARCHED]]
     return filled.index(max(filled))
+
+
+def _whole_header(rows: Sequence[tuple[str, ...]], index: int) -> tuple[tuple[str, ...], int]:
+    """Return the header's cells, and the index of its last row: with merged cells it has two.
+
+    The other row is the one above, if it names something where the header is empty; or else the one below, if it holds
+    nothing but known names.
+    """
+    cells = rows[index]
+    above = rows[index - 1] if index else ()
+    pairs = list(zip_longest(above, cells, fillvalue=""))
+    if any(recognise(["" if _clean(cell) else upper for upper, cell in pairs])):
+        return tuple(cell if _clean(cell) else upper for upper, cell in pairs), index
+    below = rows[index + 1] if index + 1 < len(rows) else ()
+    names = [cell for cell in below if _clean(cell)]
+    if names and all(recognise(names)) and not all(map(_clean, cells)):
+        pairs = list(zip_longest(cells, below, fillvalue=""))
+        return tuple(lower if _clean(lower) else cell for cell, lower in pairs), index + 1
+    return cells, index
 
 
 def _columns(

@@ -159,12 +159,25 @@ TEXTS: Final[Mapping[str, Mapping[Language, str]]] = {
         "en": 'The value that the option `values` gives for "{field}" is not valid: "{value}".',
         "ko": '`values` 옵션으로 준 "{field}" 값이 올바르지 않습니다: "{value}"',
     },
+    "no_header": {
+        "en": "Row {row} is a participant, and no row above it has headings that are known. Insert a row with headings "
+        "(name, e-mail, phone) above the participants.",
+        "ko": "{row}행에 참가자가 적혀 있는데 그 위에서 제목 행을 찾지 못했습니다. 참가자들 위에 제목 행"
+        "(이름, 이메일, 전화번호)을 넣어 주세요.",
+    },
+    "no_email": {
+        "en": "No column holds e-mail addresses, which every participant needs; the columns are {columns}. Add a "
+        "column `email`. The header must be among the first {searched} rows.",
+        "ko": "참가자마다 이메일 주소가 있어야 하는데 이메일 열을 찾지 못했습니다. 파일의 열: {columns}. `email` 열을 "
+        "추가해 주세요. 제목 행은 처음 {searched}행 안에 있어야 합니다.",
+    },
     "no_email_column": {
         "en": "No column holds e-mail addresses; the columns are {columns}. Write the heading "
         '"email" over the addresses and upload the file again; or give the option `mapping`, for instance '
-        '{{"{first}": "email"}}.',
+        '{{"{possible}": "email"}}. The header must be among the first {searched} rows.',
         "ko": '이메일 주소가 있는 열을 찾지 못했습니다. 파일의 열: {columns}. 주소가 있는 열의 제목을 "email"로 '
-        '적어 다시 올리거나 `mapping` 옵션을 지정해 주세요. 예: {{"{first}": "email"}}',
+        '적어 다시 올리거나 `mapping` 옵션을 지정해 주세요. 예: {{"{possible}": "email"}}. 제목 행은 처음 '
+        "{searched}행 안에 있어야 합니다.",
     },
     "rows_rejected": {
         "en": "{count} rows have errors, so nothing was saved, as you asked. Download the error report, correct the "

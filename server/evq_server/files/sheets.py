@@ -5,7 +5,7 @@ or run for minutes, and none of these can be caught. So it runs in a child with 
 is an ordinary error of the file.
 
 The child writes one JSON object a line to its stdout: `{"progress": 0.4}` as it goes, and at the end either
-`{"sheet": "...", "hidden": [...]}` or `{"refused": "...", "params": {...}}`.
+`{"sheet": "...", "hidden": [...], "others": [...]}` or `{"refused": "...", "params": {...}}`.
 """
 
 import csv
@@ -34,7 +34,7 @@ from python_calamine import (
 
 from evq_ext import SHEET_READ_COLUMNS, cell_name
 from evq_server.files.archive import Archive
-from evq_server.files.choosing import CELL_LIMIT, HEAD_ROWS, Chosen, Sheet, fields_named, hidden_from, wanted
+from evq_server.files.choosing import CELL_LIMIT, HEAD_ROWS, Chosen, Sheet, choose, fields_named, hidden_from, wanted
 from evq_server.files.refusals import FileError
 
 MEMORY_LIMIT = 1 << 30  # bytes of address space
@@ -88,7 +88,7 @@ def _follow(child: "subprocess.Popen[bytes]", on_progress: Callable[[float], Non
         if "refused" in said:
             raise FileError(said["refused"], **said["params"])
         if "sheet" in said:
-            return Chosen(said["sheet"], said["hidden"])
+            return Chosen(said["sheet"], said["hidden"], said["others"])
         fraction = said.get("progress", fraction)
         on_progress(fraction)
     raise FileError("workbook_limits", gigabytes=MEMORY_LIMIT >> 30, seconds=CPU_LIMIT)
@@ -121,7 +121,7 @@ def main(parent: str, workbook: str, out: str, sheet: str | None = None) -> None
     try:
         if path.suffix != ".xls":
             _check_archive(path)
-        chosen, hidden = _choose(path, sheet)
+        chosen, hidden, others = _choose(path, sheet)
         _write(chosen, Path(out))
     except FileError as error:
         _say(refused=error.code, params=error.params)
@@ -132,7 +132,7 @@ def main(parent: str, workbook: str, out: str, sheet: str | None = None) -> None
     except BaseException:  # noqa: BLE001  the parser's errors have no common ancestor, and its panics are no Exception
         _say(refused="workbook_damaged", params={})
     else:
-        _say(sheet=chosen.name, hidden=hidden)
+        _say(sheet=chosen.name, hidden=hidden, others=others)
 
 
 def _check_archive(path: Path) -> None:
@@ -156,10 +156,10 @@ def _limit_this_process(parent: int) -> None:
         sys.exit(1)
 
 
-def _choose(path: Path, name: str | None) -> tuple[CalamineSheet, list[str]]:
+def _choose(path: Path, name: str | None) -> tuple[CalamineSheet, list[str], list[str]]:
     """Load the sheet called *name*, or the visible one whose header names the most fields, or the first visible one.
 
-    Return it, and the names of the hidden ones that were not looked at.
+    Return it, and the names of the hidden ones that were not looked at, and of others that have a header.
     """
     workbook = CalamineWorkbook.from_path(path)
     sheets = [
@@ -168,7 +168,8 @@ def _choose(path: Path, name: str | None) -> tuple[CalamineSheet, list[str]]:
         if sheet.typ == SheetTypeEnum.WorkSheet
     ]
     candidates = (workbook.get_sheet_by_name(sheet.name) for sheet in wanted(sheets, name))
-    return max(candidates, key=_fields_named), hidden_from(sheets, name)
+    sheet, others = choose(candidates, _fields_named)
+    return sheet, hidden_from(sheets, name), others
 
 
 def _fields_named(sheet: CalamineSheet) -> int:

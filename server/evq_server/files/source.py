@@ -50,8 +50,9 @@ class Source:
 
     *path* is the upload itself where that is delimited text already; *size* is in bytes; *codec* reads it. *encoding*
     is the upload's. *header* are the columns' names as the organiser sees them, *columns* what they become, *scores*
-    how surely. *hidden_sheets* were not looked at, as no sheet was asked for. *number_by* says what a row number means:
-    the line of a text file, or the record, which is the table's own row.
+    how surely. *hidden_sheets* were not looked at, as no sheet was asked for, and *other_sheets* not read, though they
+    have a header. *number_by* says what a row number means: the line of a text file, or the record, which is the
+    table's own row.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Source:
     encoding: str
     sheet: str | None
     hidden_sheets: tuple[str, ...] = ()
+    other_sheets: tuple[str, ...] = ()
     delimiter: bytes
     number_by: Literal["line", "record"]
     header: tuple[str, ...]
@@ -93,13 +95,14 @@ def prepare(
         head = file.read(_HEAD)
     kind = _kind_of(upload, head)
     hidden: list[str] = []
+    others: list[str] = []
     if kind == "xlsx" or kind == "xlsb" or kind == "xls" or kind == "ods":  # noqa: PLR1714  mypy follows this
         if encoding is not None:
             raise FileError("encoding_of_workbook")
         if kind == "xlsx":
-            sheet, hidden = workbook.convert(upload, canonical, sheet=sheet, on_progress=on_progress)
+            sheet, hidden, others = workbook.convert(upload, canonical, sheet=sheet, on_progress=on_progress)
         else:
-            sheet, hidden = sheets.convert(upload, canonical, kind=kind, sheet=sheet, on_progress=on_progress)
+            sheet, hidden, others = sheets.convert(upload, canonical, kind=kind, sheet=sheet, on_progress=on_progress)
         path, codec, encoding = canonical, "utf-8", "utf-8"
     else:
         if sheet is not None and kind != "xml":
@@ -111,7 +114,7 @@ def prepare(
             path, codec = canonical, "utf-8"
     try:
         source = _described(path, kind, codec, encoding, sheet, mapping)
-        return replace(source, hidden_sheets=tuple(hidden))
+        return replace(source, hidden_sheets=tuple(hidden), other_sheets=tuple(others))
     except FileError:
         canonical.unlink(missing_ok=True)
         raise
@@ -125,7 +128,7 @@ def _described(
     try:
         layout = lay_out(head, delimiter=delimiter, mapping=mapping)
     except FileError as error:
-        if error.code == "no_email_column" and kind == "csv" and _is_binary(head):
+        if error.code in {"no_email", "no_email_column"} and kind == "csv" and _is_binary(head):
             raise FileError("not_a_list", kind="binary") from error
         raise
     return Source(

@@ -11,7 +11,7 @@ from typing import Final
 
 from evq_ext import SharedStrings, SheetError, SheetReader, format_kind, read_records
 from evq_server.files.archive import MAX_ENTRIES, Archive
-from evq_server.files.choosing import HEAD_ROWS, Chosen, Sheet, fields_named, hidden_from, wanted
+from evq_server.files.choosing import HEAD_ROWS, Chosen, Sheet, choose, fields_named, hidden_from, wanted
 from evq_server.files.refusals import FileError
 
 MAX_OUTPUT: Final = 1 << 30
@@ -55,7 +55,7 @@ def _write(
     for size in workbook.read_shared():
         shared += size
         on_progress(min(1.0, shared / whole))
-    sheet = max(candidates, key=workbook.fields_named) if len(candidates) > 1 else candidates[0]
+    sheet, others = choose(candidates, workbook.fields_named) if len(candidates) > 1 else (candidates[0], [])
     whole = max(1, shared + workbook.size(sheet))
     for done, records in workbook.read(sheet):
         written += len(records)
@@ -63,7 +63,7 @@ def _write(
             raise FileError("sheet_too_long", sheet=sheet.name, gigabytes=MAX_OUTPUT >> 30)
         write(records)
         on_progress(min(1.0, (shared + done) / whole))
-    return Chosen(sheet.name, hidden_from(workbook.sheets, name))
+    return Chosen(sheet.name, hidden_from(workbook.sheets, name), others)
 
 
 class Workbook:

@@ -111,6 +111,7 @@ class Attempt:
             encoding=found.encoding,
             sheet=found.sheet,
             hidden_sheets=list(found.hidden_sheets),
+            other_sheets=list(found.other_sheets),
             nameless=saving.nameless,
             columns=[
                 ColumnFound(header=header, field=field, score=score)

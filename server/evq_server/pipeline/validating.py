@@ -43,6 +43,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     sheet: str | None
     hidden_sheets: tuple[str, ...] = ()
     """Those that were not looked at, being hidden."""
+    other_sheets: tuple[str, ...] = ()
+    """Those that were not read, though they have a header."""
     rejected: int
     reasons: dict[str, int]
     """Errors by code."""
@@ -117,6 +119,7 @@ def _validate(source: Source, folder: Path, payload: ImportPayload, context: Syn
         encoding=source.encoding,
         sheet=source.sheet,
         hidden_sheets=source.hidden_sheets,
+        other_sheets=source.other_sheets,
         rejected=rejects.count,
         reasons=dict(rejects.reasons),
         warnings=dict(warned.counts),

@@ -303,13 +303,15 @@ function resultMessage(status, result, error) {
 }
 
 // How the file was read: its sheet or encoding, and what each column became.
-function reading({ sheet, encoding, columns, hiddenSheets }) {
+function reading({ sheet, encoding, columns, hiddenSheets, otherSheets }) {
   const meanings = columns.map(({ header, field, score }) => {
     if (field === null) return text("leftOut", { header });
     return header === field ? header : `${header} → ${field}${score && score < 100 ? ` (${score} %)` : ""}`;
   });
-  const said = text("readAs", { how: [sheet ?? encoding.toUpperCase(), ...meanings].join(" · ") });
-  return hiddenSheets.length ? `${said} ${text("notRead", { sheets: hiddenSheets.join(", ") })}` : said;
+  const said = [text("readAs", { how: [sheet ?? encoding.toUpperCase(), ...meanings].join(" · ") })];
+  if (hiddenSheets.length) said.push(text("notRead", { sheets: hiddenSheets.join(", ") }));
+  if (otherSheets.length) said.push(text("othersNotRead", { sheets: otherSheets.join(", ") }));
+  return said.join(" ");
 }
 
 // Whether every row has errors; whoever is skipped is in the event already.
