@@ -93,7 +93,6 @@ cdef class Part:
     """Hold a part of a workbook that is fed in chunks: each kind of part has a kernel, and rules for what that leaves."""
 
     cdef Input input
-    cdef Content* content       # of the subclass
     cdef bint done
 
     def __dealloc__(self):
@@ -111,15 +110,15 @@ cdef class Part:
         """Return the cell that an error is about."""
         return ""
 
-    cdef int read_on(self, bytes data) except -1:
-        """Read what is there and the data, alone, until the kernel needs more, pauses or is done."""
+    cdef int read_on(self, Content* content, bytes data) except -1:
+        """Read what is there and the data until the kernel needs more, pauses or is done."""
         cdef Found found
-        take(&self.input, &self.content.scanner, data)
+        take(&self.input, &content.scanner, data)
         while True:
             with nogil:
                 found = self.read()
             if found == TO_BE_RESOLVED:
-                resolve(self.content)
+                resolve(content)
                 continue
             if found == TO_BE_WORDED:
                 found = self.word()
@@ -137,16 +136,12 @@ cdef class Part:
 cdef class SharedStrings(Part):
     """Hold the texts that the cells of a workbook share, as cells of CSV; without any input there are none."""
 
-    cdef Content own
+    cdef Content content
     cdef Texts texts
     cdef bint in_use            # by a reader, which points into the texts
 
-    def __cinit__(self):
-        self.content = &self.own
-        begin(self.content)
-
     def __dealloc__(self):
-        free(self.own.text.data)
+        free(self.content.text.data)
         free(self.texts.text.data)
         free(self.texts.ends.data)
 
@@ -164,7 +159,8 @@ cdef class SharedStrings(Part):
             raise RuntimeError(_cells.IN_USE)
         enter_alone(&self.input)
         try:
-            self.read_on(data)
+            begin(&self.content)
+            self.read_on(&self.content, data)
         finally:
             self.input.busy = False
 
@@ -174,14 +170,14 @@ cdef class SharedStrings(Part):
             raise SheetError("damaged")
 
     cdef Found read(self) noexcept nogil:
-        return read_shared(self.content, &self.texts)
+        return read_shared(&self.content, &self.texts)
 
     cdef Found word(self) except *:
         """Let the rules word the text at hand, and share it."""
         cdef bytes cell = _cells.text_cell(bytes_of(&self.content.text))
         if append(&self.texts.text, <uint8_t*>PyBytes_AS_STRING(cell), len(cell)) != COMPLETE:
             return NO_MEMORY
-        return end_shared(self.content, &self.texts)
+        return end_shared(&self.content, &self.texts)
 
 
 cdef class SheetReader(Part):
@@ -201,8 +197,7 @@ cdef class SheetReader(Part):
         shared.in_use = True
         self.shared = shared
         self.kinds = kinds
-        self.content = &self.cells.content
-        begin(self.content)
+        begin(&self.cells.content)
         self.cells.calendar = Calendar(_tables.LAST_DAY, _tables.DAYS_1904, _tables.DAY_MILLISECONDS)
         self.cells.epoch_1904 = epoch_1904
         self.cells.kinds = <uint8_t*>PyBytes_AS_STRING(kinds)
@@ -225,7 +220,7 @@ cdef class SheetReader(Part):
         enter_alone(&self.input)
         try:
             self.cells.output.length = 0
-            self.read_on(data)
+            self.read_on(&self.cells.content, data)
             return bytes_of(&self.cells.output)
         finally:
             self.input.busy = False
