@@ -55,7 +55,12 @@ def _write(
     for size in workbook.read_shared():
         shared += size
         on_progress(min(1.0, shared / whole))
-    sheet, others = choose(candidates, workbook.fields_named) if len(candidates) > 1 else (candidates[0], [])
+
+    def fields_named(sheet: Sheet) -> int:
+        on_progress(min(1.0, shared / whole))  # which may raise: there may be hundreds of sheets
+        return workbook.fields_named(sheet)
+
+    sheet, others = choose(candidates, fields_named) if len(candidates) > 1 else (candidates[0], [])
     whole = max(1, shared + workbook.size(sheet))
     for done, records in workbook.read(sheet):
         written += len(records)
