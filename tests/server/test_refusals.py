@@ -27,7 +27,7 @@ OF_AN_OPTION = {
 """Refusals that nobody meets who gives no such option."""
 
 
-@pytest.mark.parametrize("code", TEXTS.keys() - OF_AN_OPTION)
+@pytest.mark.parametrize("code", sorted(TEXTS.keys() - OF_AN_OPTION))
 def test_what_an_option_would_mend_is_first_told_how_to_be_mended_in_the_file(code: str) -> None:
     remedies, option, _ = TEXTS[code]["en"].partition("option `")
     assert not option or "; or " in remedies

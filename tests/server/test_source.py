@@ -328,7 +328,7 @@ def test_only_a_column_that_nobody_knows_and_that_may_hold_addresses_is_proposed
     refusal: Callable[..., str],
 ) -> None:
     said = refusal("이름,티셔츠,아이디\n김민수,L,kim@example.org\n이수,M,이수\n".encode())
-    assert 'mapping, for instance {"아이디": "email"}' in said
+    assert '`mapping`, for instance {"아이디": "email"}' in said
     assert "mapping" not in refusal("비고,티셔츠\n@seoul,L\n".encode())
 
 
