@@ -25,6 +25,7 @@ cdef struct Slip:           # a misspelt domain of 8 to 16 bytes: its first and 
 cdef struct Addresses:      # filled from `_tables` and `_domains`
     uint8_t local[256]      # whether the byte may stand before the "@"
     size_t longest, longest_label
+    size_t shortest_special
     Word special[SPECIAL]
     Slip slips[SLOTS]       # open addressing
 
@@ -77,7 +78,7 @@ cdef inline bint is_label_end(const Addresses* known, const uint8_t* text, size_
 
 cdef inline bint is_special(const Addresses* known, const uint8_t* label, size_t length) noexcept nogil:
     cdef size_t index
-    for index in range(SPECIAL):
+    for index in range(SPECIAL if length >= known.shortest_special else 0):
         if known.special[index].length == length and memcmp(known.special[index].text, label, length) == 0:
             return True
     return False

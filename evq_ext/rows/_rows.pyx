@@ -69,6 +69,7 @@ cdef int fill_addresses() except -1:
     ADDRESSES.longest_label = _tables.LABEL_MAX_CHARS
     if len(SPECIAL_USE) > SPECIAL or len(_domains.MISSPELT) > SLOTS // 2:
         raise ImportError("The tables of _email.pxd are too small for those of _tables and _domains; enlarge them.")
+    ADDRESSES.shortest_special = min(map(len, SPECIAL_USE))
     for name in SPECIAL_USE:
         ADDRESSES.special[index].text = <uint8_t*>PyBytes_AS_STRING(name)
         ADDRESSES.special[index].length = len(<bytes>name)

@@ -225,9 +225,13 @@ def _find_choice(text: str, choices: Sequence[str]) -> str:
 
 
 def spellings(choices: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the usual spellings of each choice, those as long as itself in UTF-8, and the choice that each means."""
+    """Yield the usual spellings of each choice, those as long as itself in UTF-8, and the choice that each means.
+
+    Those that are the choice itself come first, as they do in lists.
+    """
+    yield from zip(choices, choices, strict=True)
     for choice in choices:
-        for spelt in {choice, choice.lower(), choice.upper(), choice.title()}:
+        for spelt in {choice.lower(), choice.upper(), choice.title()} - {choice}:
             if spelt.casefold() == choice.casefold() and len(spelt.encode()) == len(choice.encode()):
                 yield spelt, choice
 
