@@ -38,7 +38,7 @@ def counts(processed: int, errors: int, skipped: int) -> dict[str, int]:
 
 def test_an_import_of_nobody_is_told_on_standard_error_and_exits_with_1(run: Any) -> None:
     done = run("completed", counts(0, 1_200, 0))
-    assert (done.exit_code, done.stderr) == (1, "evq: Nobody was imported; all 1,200 rows have errors.\n")
+    assert (done.exit_code, done.stderr) == (1, "evq: Nobody was imported; every row has errors (1,200).\n")
 
 
 @pytest.mark.parametrize("result", [counts(1, 5, 0), counts(0, 5, 2), counts(0, 0, 2)])

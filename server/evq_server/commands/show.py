@@ -25,7 +25,7 @@ def nobody_imported(result: dict[str, Any]) -> str:
     """Say that every row has errors; empty if not so, as whoever is skipped is in the event already."""
     if result["processedCount"] or result["skippedCount"] or not result["errorCount"]:
         return ""
-    return f"Nobody was imported; all {result['errorCount']:,} rows have errors."
+    return f"Nobody was imported; every row has errors ({result['errorCount']:,})."
 
 
 async def _bar(console: Console, frames: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
