@@ -14,9 +14,11 @@ local final = { completed = completed, failed = failed, cancelled = cancelled }
 
 local function finish(time, keep_ms, keep_count)
   for state, ids in pairs(ends) do
-    for _, id in ipairs(ids) do
-      redis.call("ZADD", final[state], time, id)
+    local scored = {}
+    for i, id in ipairs(ids) do
+      scored[2 * i - 1], scored[2 * i] = time, id
     end
+    redis.call("ZADD", final[state], unpack(scored))
     redis.call("HINCRBY", counters, state, #ids)
     tally(state, #ids)
     emit(state, ids)

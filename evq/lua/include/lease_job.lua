@@ -9,7 +9,8 @@
 local jobs, leased, parked, strange, bytes = {}, {}, {}, {}, 0
 
 local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
-  local key, job = job_of .. id, read_job(id)
+  local key = job_of .. id
+  local job, payload, created, due, crashed = read_job(id, "payload", "created", "due", "crashed")
   local late = job and lateness(job, time)
   if not job or job.state ~= "waiting" then
     return
@@ -23,7 +24,6 @@ local function lease_job(id, score, known, worker, time, lease_ms, keep_ms)
     parked[#parked + 1], strange[#strange + 1] = id, job.task
     return
   end
-  local payload, created, due, crashed = unpack(redis.call("HMGET", key, "payload", "created", "due", "crashed"))
   created = tonumber(created) or time
   -- A time, so that no fence comes twice even if Redis has lost its last writes and gives out this lease anew.
   local fence, isolated, left = math.max(job.fence + 1, time), 0, -1

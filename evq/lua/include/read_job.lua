@@ -1,4 +1,4 @@
---[[ read_job: what the scripts need to know of a job, or nil if there is none.
+--[[ read_job: what the scripts need to know of a job, or nil if there is none; and further fields by name.
 
   Options that differ from the default are one field, JSON, which most jobs do not have. What is no record is no job: a
   script that has taken jobs from a set must not stumble over one of them, or the others would be lost. For the same reason
@@ -18,12 +18,11 @@ local function read_options(text)
   return options
 end
 
-local function read_job(id)
-  local state, task, fence, seq, started, settled, failures, cancel, watched, options = unpack(
-    redis.pcall("HMGET", job_of .. id, "state", "task", "fence", "seq", "started", "settled", "failures", "cancel",
-      "watched", "options")
-  )
-  return state
+local function read_job(id, ...)
+  local read = redis.pcall("HMGET", job_of .. id, "state", "task", "fence", "seq", "started", "settled", "failures",
+    "cancel", "watched", "options", ...)
+  local state, task, fence, seq, started, settled, failures, cancel, watched, options = unpack(read)
+  local job = state
     and task
     and {
       state = state,
@@ -37,4 +36,5 @@ local function read_job(id)
       watched = watched,
       options = options and read_options(options) or no_options,
     }
+  return job, unpack(read, 11)
 end
