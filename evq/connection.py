@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import Connection as TcpConnection
 from redis.exceptions import (
@@ -194,7 +195,9 @@ class _Node:
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         connection = self._idle.pop() if self._idle else self._connection()
         try:
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            # Its stub knows tuples of one only.
+            packed = b"".join([pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]
+            await connection.send_packed_command(packed, check_health=False)
             replies = [await _read(connection) for _ in commands]
         except BaseException:
             # Replies may still be under way: nobody else may read them.

@@ -16,6 +16,8 @@ MEASURABLE = 1.0
 LINE = 2_000
 """The longest line of a job's log, characters; what is beyond is cut off."""
 
+_NOTHING = JobProgress(percentage=0)
+
 Report = Callable[[JobProgress | str], Coroutine[Any, Any, None]]
 """Where progress, and lines for the job's log, go."""
 
@@ -43,7 +45,8 @@ class _Attempt:
 
     def __post_init__(self) -> None:
         """Begin where an earlier attempt got to, so that nobody sees the job go back; but measure anew."""
-        self._shown = replace(self.job.progress or JobProgress(percentage=0), estimated_time_remaining=None)
+        before = self.job.progress
+        self._shown = replace(before, estimated_time_remaining=None) if before else _NOTHING
         self._measured = time.monotonic(), 0.0
 
     @property

@@ -41,6 +41,9 @@ class Task:
     """That of the payload: without the context."""
     context_name: str | None = field(init=False)
     is_async: bool = field(init=False)
+    _needed: frozenset[str] = field(init=False, repr=False)
+    _taken: frozenset[str] = field(init=False, repr=False)
+    """Names in every payload that fits, and those in any; a handler may take others by `**`."""
 
     def __post_init__(self) -> None:
         """Read the handler's signature; raise `UsageError` if an option, or passing a payload to it, is impossible."""
@@ -66,6 +69,9 @@ class Task:
         self.context_name = contexts[0] if contexts else None
         self.signature = signature.replace(parameters=[p for p in parameters if p.name not in contexts])
         self.is_async = is_async(self.handler)
+        named = [p for p in self.signature.parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self._needed = frozenset(p.name for p in named if p.default is p.empty)
+        self._taken = frozenset(p.name for p in named)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the handler, as if it were no task."""
@@ -92,6 +98,8 @@ class Task:
 
     def bind(self, payload: Mapping[str, Any]) -> None:
         """Raise `PayloadError` unless *payload* fits the handler's signature."""
+        if type(payload) is dict and self._needed <= payload.keys() <= self._taken:
+            return
         try:
             self.signature.bind(**payload)
         except TypeError as error:

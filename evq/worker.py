@@ -13,6 +13,7 @@ import random
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -287,8 +288,8 @@ class Worker:
 
         context = (Context if task.is_async else SyncContext)(job, report)
         running = Running(job, context)
-        seconds, too_long = _time_limit(task, job)
-        timer = self._loop.call_later(seconds, running.interrupt, too_long)
+        seconds, late = _time_limit(task, job)
+        timer = self._loop.call_later(seconds, lambda: running.interrupt(late(task)))
         self._leases.hold(job.id, job.fence, time.monotonic() + seconds + OVERDUE)
         self._running[job.id, job.fence] = running
         running.task = self._loop.create_task(self._run_job(task, running, timer))
@@ -336,9 +337,15 @@ class Worker:
                 await self._exchange()
 
 
-def _time_limit(task: Task, job: ReservedJob) -> tuple[float, EvqError]:
-    """Return how long an attempt may take, s, and why it must end then."""
+def _time_limit(task: Task, job: ReservedJob) -> tuple[float, Callable[[Task], EvqError]]:
+    """Return how long an attempt may take, s, and what says why it must end then."""
     left = task.timeout if job.left_ms is None else job.left_ms / 1000
-    if left < task.timeout:
-        return left, DeadlineExceeded("the job has not ended within its deadline")
-    return task.timeout, AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")
+    return (left, _deadline_exceeded) if left < task.timeout else (task.timeout, _timed_out)
+
+
+def _deadline_exceeded(_: Task) -> DeadlineExceeded:
+    return DeadlineExceeded("the job has not ended within its deadline")
+
+
+def _timed_out(task: Task) -> AttemptTimeout:
+    return AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")
