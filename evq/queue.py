@@ -13,6 +13,7 @@ from evq.checks import check_kind, check_name, check_seconds, check_whole
 from evq.control import Control, listed
 from evq.errors import JobCancelled, JobFailed, UsageError
 from evq.events import Event, read_events
+from evq.gathering import Gathering
 from evq.job import JobError, JobOptions, JobProgress, NewJob, Record, known_options
 from evq.keys import QueueKeys
 from evq.lifecycle import JobStatus, State
@@ -65,7 +66,8 @@ class Queue(Control):
         self.alert_rules = tuple(alerts)
         self.alert_hooks: list[AlertHook] = []
         self._keys = QueueKeys(name)
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Broker, Results]] = WeakKeyDictionary()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Broker, Results, Gathering]]
+        self._loops = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -78,21 +80,20 @@ class Queue(Control):
 
     async def close(self) -> None:
         """Close this event loop's connections."""
-        broker, results = self._loops.pop(asyncio.get_running_loop(), (None, None))
+        broker, results, _ = self._loops.pop(asyncio.get_running_loop(), (None, None, None))
         if broker and results:
             await results.close()
             await broker.close()
 
     @property
     def broker(self) -> Broker:
-        broker, _ = self._of_this_loop()
-        return broker
+        return self._of_this_loop()[0]
 
-    def _of_this_loop(self) -> tuple[Broker, Results]:
+    def _of_this_loop(self) -> tuple[Broker, Results, Gathering]:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
             broker = Broker(self.url, self._keys, keep_ms=self.keep_ms, keep_count=self.keep_count)
-            self._loops[loop] = broker, Results(broker)
+            self._loops[loop] = broker, Results(broker), Gathering(broker)
         return self._loops[loop]
 
     # Tasks
@@ -174,6 +175,13 @@ class Queue(Control):
         standing = await self.broker.enqueue(jobs)
         return [Job(self, job_id, job.task) for job, (_, job_id) in zip(jobs, standing, strict=True)]
 
+    async def enqueue(self, job: NewJob) -> "Job":
+        """Enqueue *job*, with others that are enqueued at the same time in one call; see `enqueue_many`."""
+        check_kind("job", job, NewJob)
+        _, _, gathering = self._of_this_loop()
+        _, job_id = await gathering.enqueue(job)
+        return Job(self, job_id, job.task)
+
     async def get(self, job_id: str) -> "Job | None":
         """Return a job as it is now, or None if there is none of that id (any more)."""
         check_name("id", job_id)
@@ -233,7 +241,7 @@ class Queue(Control):
         """Wait for a job's result; see `Job.result`."""
         check_name("id", job_id)
         check_seconds("timeout", timeout, optional=True)
-        _, results = self._of_this_loop()
+        _, results, _ = self._of_this_loop()
         try:
             async with asyncio.timeout(timeout):
                 record = await results.wait(job_id)

@@ -94,7 +94,7 @@ class Task:
         NaN and infinity, which JSON does not have, become null. Raise `DuplicateJob` if its dedup key is held and it
         was to be rejected.
         """
-        return (await self.queue.enqueue_many([self.job(**payload)]))[0]
+        return await self.queue.enqueue(self.job(**payload))
 
     def bind(self, payload: Mapping[str, Any]) -> None:
         """Raise `PayloadError` unless *payload* fits the handler's signature."""

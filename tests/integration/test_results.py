@@ -135,7 +135,7 @@ async def test_those_who_wait_for_news_look_themselves_after_an_outage(server: S
                 assert await job.result(15) == "done"
 
             async def nobody_reads() -> bool:
-                _, results = queue._of_this_loop()
+                _, results, _ = queue._of_this_loop()
                 return results._reader is not None and results._reader.done()
 
             group.start_soon(wait)
@@ -190,7 +190,7 @@ async def test_news_are_awaited_while_somebody_waits_and_again_when_somebody_els
         await anyio.sleep(0.2)
         return "done"
 
-    _, results = queue._of_this_loop()
+    _, results, _ = queue._of_this_loop()
 
     async def nobody_waits() -> bool:
         return results._reader is not None and results._reader.done()
@@ -207,7 +207,7 @@ async def test_news_of_another_time_are_heard_once(queue: Queue, monkeypatch: py
         return "done"
 
     job = await work.enqueue()
-    broker, results = queue._of_this_loop()
+    broker, results, _ = queue._of_this_loop()
     word, looks = broker.word, 0
 
     async def count_looks(verb: str, **argv: Any) -> Reply:
