@@ -70,4 +70,4 @@ constraints: $(PEERS) ## Pin what is installed now
 	@mv constraints.new constraints.txt
 
 clean: ## Remove what was built and installed; data folders stay
-	rm -rf $(VENV) build dist *.egg-info evq_ext/*/*.so evq_ext/*/*.c
+	rm -rf $(VENV) .bench build dist *.egg-info evq_ext/*/*.so evq_ext/*/*.c

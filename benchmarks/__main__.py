@@ -2,13 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
+from benchmarks import queue
 from benchmarks.measuring import FULL, QUICK, Effort, Row
 from benchmarks.showing import save, show
 
@@ -25,11 +27,16 @@ def main() -> None:
     parser.add_argument("suite", nargs="?", choices=SUITES, help="one suite only (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="one round of a small load: to see that it works")
+    parser.add_argument("--peers", default="all", metavar="all|none|NAME,...", help="beside what the queue is measured")
     options = parser.parse_args()
+    try:
+        peers = queue.chosen(options.peers)
+    except ValueError as error:
+        parser.error(f"--peers: {error}")
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: there is no such folder; make it first")
     rows: list[Row] = []
-    for measure in [_load(name) for name in ([options.suite] if options.suite else SUITES)]:
+    for measure in [_load(name, peers) for name in ([options.suite] if options.suite else SUITES)]:
         measured = measure(QUICK if options.quick else FULL)
         show(measured, Console())
         rows += measured
@@ -37,7 +44,9 @@ def main() -> None:
         save(rows, options.json)
 
 
-def _load(suite: str) -> Callable[[Effort], list[Row]]:
+def _load(suite: str, peers: Sequence[str]) -> Callable[[Effort], list[Row]]:
+    if suite == "queue":
+        return partial(queue.measure, peers=peers)
     try:
         measure: Callable[[Effort], list[Row]] = import_module(SUITES[suite]).measure
     except ModuleNotFoundError as missing:

@@ -44,15 +44,20 @@ class Row:
     n: int
 
 
-def alternate(subjects: Mapping[str, Callable[[], Taken]], rounds: int) -> dict[str, list[Taken]]:
+def alternate(
+    subjects: Mapping[str, Callable[[], Taken]], rounds: int, *, warm_up: bool = True, seconds: float | None = None
+) -> dict[str, list[Taken]]:
     """Run every subject once to warm up, then once a round, and return what each round took.
+
+    After *seconds* (CASE_SECONDS) no further round begins.
 
     Every other round goes the other way, so that a machine that grows slower or faster favours nobody.
     """
     taken: dict[str, list[Taken]] = {name: [] for name in subjects}
-    for measure in subjects.values():
-        measure()
-    give_up = time.monotonic() + CASE_SECONDS
+    if warm_up:
+        for measure in subjects.values():
+            measure()
+    give_up = time.monotonic() + (CASE_SECONDS if seconds is None else seconds)
     for number in range(rounds):
         if number and time.monotonic() > give_up:
             break
@@ -112,3 +117,14 @@ def ratios(rows: Iterable[Row]) -> list[tuple[Row, float]]:
     rows = list(rows)
     bases = {(row.suite, row.case): row.median for row in rows}
     return [(row, row.median / bases[row.suite, row.case]) for row in rows]
+
+
+def advantages(rows: Iterable[Row]) -> list[tuple[Row, float]]:
+    """Pair each row with how many times better evq is in its case, whichever way is better: above 1 evq is ahead."""
+    rows = list(rows)
+    ours = {(row.suite, row.case): row.median for row in rows if row.subject == "evq"}
+    paired = []
+    for row in rows:
+        ratio = ours[row.suite, row.case] / row.median
+        paired.append((row, ratio if row.better == "higher" else 1 / ratio))
+    return paired

@@ -1,195 +1,261 @@
-"""How fast the queue is, beside the floor: the same payloads through a bare Redis list, which keeps no promise at all.
+"""How fast the queue is, beside its peers and the floor: the same jobs through each, by the same protocol, in turns.
 
-Everything runs in one process and one event loop, on a private Redis behind a socket that writes nothing to disk.
+A subject is a producer and a worker, each a process of its own, on a private Redis behind a socket that writes nothing
+to disk. `peers/protocol.py` says what they are asked.
 """
 
-import asyncio
 import statistics
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal
 
-import orjson
-from redis.asyncio import Redis
+from redis import Redis
 
-from benchmarks.measuring import Effort, Row, alternate, figures, rate
-from evq import Queue, Worker
+from benchmarks import environments
+from benchmarks.environments import NotInstalled
+from benchmarks.measuring import Effort, Row, alternate, figures
+from benchmarks.peers.protocol import TOGETHER
+from benchmarks.programs import Program, ProgramFailed
+from benchmarks.redis_server import newest_server
 from evq.embedded import private_redis
 
-SINGLE: Final = 1_000
-"""Jobs enqueued one by one, and drained one at a time."""
-BULK: Final = 10_000
-"""Jobs enqueued together, and drained 64 at a time."""
-SAMPLES: Final = 150
-"""Latencies measured in a round."""
-REST: Final = 0.01
-"""Time in which an idle worker goes to sleep again, s."""
-LIMIT: Final = 30.0
-"""How long a subject may take in one round, s."""
+SINGLE: Final = 2_000
+"""Jobs enqueued one after another, and concurrently, a thousand at a time."""
+BULK: Final = 40_000
+"""Jobs enqueued together, and drained at the best concurrency."""
+ALONE: Final = 4_000
+"""Jobs drained one at a time."""
+SAMPLES: Final = 200
+"""Jobs for an idle worker, 20 ms apart."""
+DELAYED: Final = 100
+"""Jobs put off for a second."""
+ENQUEUE_LIMIT: Final = 15.0
+"""How long enqueueing may take in one case, s; what is enqueued by then counts."""
+RUN_LIMIT: Final = 8.0
+"""How long running may take in one case, the start of the worker included, s; what has run by then counts."""
+REST: Final = 0.3
+"""How long a worker that has run everything may take to say so to Redis, s."""
+PART_SECONDS: Final = 300.0
+"""A part of the suite that has taken this long begins no further round, s."""
+ROUNDS: Final = 3
 
-PAYLOAD: Final = {"to": "guest@example.org", "ticket": "0123456789ABCDEFGHJKMNPQRS"}
-
-Taken = TypeVar("Taken")
-Work = Callable[["Subject"], Coroutine[Any, Any, Taken]]
-
-
-class Subject(Protocol):
-    """What is measured: rates in jobs/s, latencies in ms."""
-
-    async def enqueue_each(self, count: int) -> float: ...
-    async def enqueue_all(self, count: int) -> float: ...
-    async def drain(self, count: int, concurrency: int) -> float: ...
-    async def idle_latencies(self, samples: int) -> list[float]: ...
-
-
-def measure(effort: Effort) -> list[Row]:
-    with private_redis() as url, asyncio.Runner() as runner:
-        queue, redis = Queue("benchmark", redis=url), Redis.from_url(url)
-        subjects: dict[str, Subject] = {"evq": Evq(queue), "bare list": BareList(redis)}
-
-        def side_by_side(work: Work[Taken]) -> dict[str, list[Taken]]:
-            runs = {name: partial(_run, runner, redis, work, subject) for name, subject in subjects.items()}
-            return alternate(runs, effort.rounds)
-
-        def rates(case: str, work: Work[float]) -> list[Row]:
-            return figures("queue", case, side_by_side(work), unit="jobs/s", better="higher")
-
-        single, bulk, samples = effort.of(SINGLE), effort.of(BULK), effort.of(SAMPLES)
-        rows = [
-            *rates("enqueue singly", lambda it: it.enqueue_each(single)),
-            *rates("enqueue in bulk", lambda it: it.enqueue_all(bulk)),
-            *rates("drain 1 at a time", lambda it: it.drain(single, 1)),
-            *rates("drain 64 at a time", lambda it: it.drain(bulk, 64)),
-            *_percentiles(side_by_side(lambda it: it.idle_latencies(samples))),
-        ]
-        runner.run(queue.close())
-        runner.run(redis.aclose())
-    return rows
+Better = Literal["higher", "lower"]
+CASES: Final[dict[str, tuple[str, Better]]] = {
+    "enqueue-one": ("jobs/s", "higher"),
+    "enqueue-gather": ("jobs/s", "higher"),
+    "enqueue-bulk": ("jobs/s", "higher"),
+    "drain-1": ("jobs/s", "higher"),
+    "drain-best": ("jobs/s", "higher"),
+    "latency-idle-p50": ("ms", "lower"),
+    "latency-idle-p99": ("ms", "lower"),
+    "delayed-p99": ("ms", "lower"),
+    "memory-waiting": ("bytes/job", "lower"),
+    "memory-completed": ("bytes/job", "lower"),
+}
+Figures = dict[str, float]
+"""By case."""
 
 
-def _run(runner: asyncio.Runner, redis: Redis, work: Work[Taken], subject: Subject) -> Taken:
-    """Let a subject work on an empty Redis; raise TimeoutError if it takes longer than LIMIT."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A queue as it is measured: its program, its best setting, and what it can do."""
 
-    async def run() -> Taken:
-        await redis.flushdb()
-        async with asyncio.timeout(LIMIT):
-            return await work(subject)
-
-    return runner.run(run())
-
-
-def _percentiles(latencies: dict[str, list[list[float]]]) -> list[Row]:
-    rows = []
-    for percent in (50, 99):
-        taken = {
-            name: [statistics.quantiles(sample, n=100, method="inclusive")[percent - 1] for sample in rounds]
-            for name, rounds in latencies.items()
-        }
-        rows += figures("queue", f"idle latency p{percent}", taken, unit="ms", better="lower")
-    return rows
-
-
-class Evq:
-    """The queue, with a worker in the same event loop."""
-
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self._noop = queue.task(_noop)
-        self._note_start = queue.task(self._put_start)
-        self._starts: asyncio.Queue[float] = asyncio.Queue()
-
-    async def _put_start(self, to: str, ticket: str) -> None:  # noqa: ARG002 - the payload is what counts
-        self._starts.put_nowait(time.perf_counter())
-
-    async def enqueue_each(self, count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            await self._noop.enqueue(**PAYLOAD)
-        return rate(count, start)
-
-    async def enqueue_all(self, count: int) -> float:
-        start = time.perf_counter()
-        await self._queue.enqueue_many([self._noop.job(**PAYLOAD) for _ in range(count)])
-        return rate(count, start)
-
-    async def drain(self, count: int, concurrency: int) -> float:
-        """Run jobs of an empty handler in a burst: reserve, run, ack, and the worker's start and end."""
-        await self.enqueue_all(count)
-        start = time.perf_counter()
-        await Worker(self._queue, concurrency=concurrency).run(burst=True)
-        drained = rate(count, start)
-        completed = (await self._queue.counts())["completed"]
-        if completed != count:
-            raise RuntimeError(f"drain: {completed} of {count} jobs were completed; the figures would be wrong.")
-        return drained
-
-    async def idle_latencies(self, samples: int) -> list[float]:
-        """Measure from the call of enqueue to the handler's first line, while the worker sleeps in a blocking pop."""
-        worker = Worker(self._queue)
-        running = asyncio.create_task(worker.run())
-        latencies = []
-        for _ in range(samples):
-            await asyncio.sleep(REST)
-            start = time.perf_counter()
-            await self._note_start.enqueue(**PAYLOAD)
-            latencies.append(1_000 * (await self._starts.get() - start))
-        worker.stop()
-        await running
-        return latencies
+    program: str
+    setting: str
+    best: int
+    """The concurrency at which it drains fastest."""
+    jobs: int = BULK
+    """How many jobs it is given at once: a slow one fewer."""
+    gather: bool = True
+    """Whether it can enqueue concurrently in one thread."""
+    bulk: bool = False
+    """Whether it has a call to enqueue many jobs."""
+    delay: bool = True
+    """Whether its worker runs delayed jobs."""
+    keeps: bool = True
+    """Whether it keeps something of a completed job."""
+    environment: tuple[tuple[str, str], ...] = ()
 
 
-async def _noop(to: str, ticket: str) -> None:
-    pass
+EVQ: Final = Subject(program="evq", setting="uvloop, concurrency 64", best=64, bulk=True)
+FLOOR: Final = Subject(
+    program="floor",
+    setting="bare Lua, uvloop, batches of 50, a task per job; nothing is kept, retried or delayed",
+    best=50,
+    bulk=True,
+    delay=False,
+    keeps=False,
+)
+PEERS: Final = {
+    "bullmq-node": Subject(program="bullmq.mjs", setting="node, concurrency 100", best=100, bulk=True),
+    "dramatiq": Subject(
+        program="dramatiq",
+        setting="8 threads, prefetch 1,000, hiredis; no results",
+        best=8,
+        jobs=20_000,
+        gather=False,
+        keeps=False,
+        environment=(("dramatiq_queue_prefetch", "1000"),),
+    ),
+    "arq": Subject(program="arq", setting="uvloop, hiredis, 100 jobs, poll_delay 5 ms", best=100, jobs=10_000),
+}
 
 
-class BareList:
-    """LPUSH and RPOP through redis-py, as many in one round trip as evq has; what is popped is lost."""
+def chosen(peers: str) -> list[str]:
+    """Return the names of the peers asked for, which are all, none, or some; raise ValueError if there is none such."""
+    if peers in {"all", "none"}:
+        return list(PEERS) if peers == "all" else []
+    names = peers.split(",")
+    for name in names:
+        if name not in PEERS:
+            raise ValueError(f"there is no peer {name!r}: use all, none, or some of {', '.join(PEERS)}")
+    return list(dict.fromkeys(names))
 
-    KEY: Final = "list"
-    ELEMENT: Final = orjson.dumps(PAYLOAD)
-    TOGETHER: Final = 500  # elements in one round trip of a bulk
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+def measure(effort: Effort, peers: Sequence[str] = ()) -> list[Row]:
+    """Measure evq, *peers* and the floor in turns; a peer that cannot be installed, or fails, is named and left out."""
+    taken: dict[str, list[Figures]] = {}
+    with private_redis(server=newest_server()) as url:
+        runs = {name: _Run(name, url, subject, effort) for name, subject in _installed(peers).items()}
+        for part in (_Run.idle, _Run.loaded, _Run.alone):
+            turns = {name: partial(_Run.attempt, run, part) for name, run in runs.items()}
+            for name, rounds in alternate(
+                turns, min(effort.rounds, ROUNDS), warm_up=False, seconds=PART_SECONDS
+            ).items():
+                taken.setdefault(name, []).extend(rounds)
+    return [row for case in CASES for row in _rows(case, taken)]
 
-    async def enqueue_each(self, count: int) -> float:
-        start = time.perf_counter()
-        for _ in range(count):
-            await self._redis.lpush(self.KEY, self.ELEMENT)
-        return rate(count, start)
 
-    async def enqueue_all(self, count: int) -> float:
-        start = time.perf_counter()
-        for first in range(0, count, self.TOGETHER):
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for _ in range(min(self.TOGETHER, count - first)):
-                    pipeline.lpush(self.KEY, self.ELEMENT)
-                await pipeline.execute()
-        return rate(count, start)
+def _installed(peers: Sequence[str]) -> dict[str, Subject]:
+    """Install what is not there yet, and say how each subject is set up."""
+    subjects = {"evq": EVQ}
+    for name in peers:
+        try:
+            environments.install(PEERS[name].program)
+        except NotInstalled as reason:
+            _say(f"{name} is left out, since it cannot be installed: {reason}")
+        else:
+            subjects[name] = PEERS[name]
+    subjects["floor"] = FLOOR
+    for name, subject in subjects.items():
+        version = environments.version_of(name.split("-")[0], subject.program)
+        _say(f"{f'{name} {version}'.strip()}: {subject.setting}")
+    return subjects
 
-    async def drain(self, count: int, concurrency: int) -> float:
-        await self.enqueue_all(count)
-        start = time.perf_counter()
-        for first in range(0, count, concurrency):
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for _ in range(min(concurrency, count - first)):
-                    pipeline.rpop(self.KEY)
-                for element in await pipeline.execute():
-                    orjson.loads(element)
-        return rate(count, start)
 
-    async def idle_latencies(self, samples: int) -> list[float]:
-        """Measure from the call of LPUSH to the return of the BRPOP that waits for it."""
-        latencies = []
-        for _ in range(samples):
-            popping = asyncio.create_task(self._pop())
-            await asyncio.sleep(REST)
-            start = time.perf_counter()
-            await self._redis.lpush(self.KEY, self.ELEMENT)
-            latencies.append(1_000 * (await popping - start))
-        return latencies
+def _say(line: str) -> None:
+    print(f"# {line}", flush=True)
 
-    async def _pop(self) -> float:
-        await self._redis.brpop([self.KEY], timeout=LIMIT)
-        return time.perf_counter()
+
+def _rows(case: str, taken: Mapping[str, Sequence[Figures]]) -> list[Row]:
+    unit, better = CASES[case]
+    values = {name: [of[case] for of in rounds if case in of] for name, rounds in taken.items()}
+    return figures("queue", case, {name: of for name, of in values.items() if of}, unit=unit, better=better)
+
+
+class _Run:
+    """A subject on the Redis of this run, which is emptied before each part."""
+
+    def __init__(self, name: str, url: str, subject: Subject, effort: Effort) -> None:
+        self._name = name
+        self._url = url
+        self._subject = subject
+        self._effort = effort
+        self._command, self._folder = environments.command(subject.program)
+        self._redis = Redis.from_url(url)
+        self._failed = False
+
+    def attempt(self, part: Callable[["_Run"], Figures]) -> Figures:
+        """Measure a part; a peer that fails is not tried again, and without evq there is nothing to measure."""
+        if self._failed:
+            return {}
+        self._redis.flushdb()
+        try:
+            return part(self)
+        except ProgramFailed as failure:
+            if self._subject is EVQ:
+                raise
+            self._failed = True
+            _say(f"{self._name} is left out from here on, since it failed: {failure}")
+            return {}
+
+    def idle(self) -> Figures:
+        """Measure how late a job begins on an idle worker, and how late a delayed one."""
+        with self._start("produce") as producer, self._start("work", self._subject.best) as worker:
+            worker.ask("wait", producer.hear()["count"], RUN_LIMIT)
+            latencies = _ages(producer, worker, "idle", self._effort.of(SAMPLES))
+            taken = {"latency-idle-p50": _percentile(latencies, 50), "latency-idle-p99": _percentile(latencies, 99)}
+            if self._subject.delay:
+                taken["delayed-p99"] = _percentile(_ages(producer, worker, "delayed", self._effort.of(DELAYED)), 99)
+        return taken
+
+    def loaded(self) -> Figures:
+        """Measure enqueueing, draining at the best concurrency, and the memory before and after."""
+        subject, taken = self._subject, {}
+        empty = self._memory()
+        with self._start("produce") as producer:
+            count = producer.hear()["count"]
+            calls = ["single", "gather"] if subject.gather else ["single"]
+            for call in calls:
+                if call == "gather":
+                    count += producer.ask(call, TOGETHER, ENQUEUE_LIMIT)["count"]  # which opens the connections
+                answer = producer.ask(call, self._effort.of(SINGLE), ENQUEUE_LIMIT)
+                count += answer["count"]
+                taken["enqueue-one" if call == "single" else "enqueue-gather"] = answer["count"] / answer["seconds"]
+            answer = producer.ask(self._loading(), self._effort.of(subject.jobs), ENQUEUE_LIMIT)
+            count += answer["count"]
+            if subject.bulk:
+                taken["enqueue-bulk"] = answer["count"] / answer["seconds"]
+        taken["memory-waiting"] = (self._memory() - empty) / count
+        with self._start("work", subject.best) as worker:
+            drained = worker.ask("wait", count, RUN_LIMIT)
+            taken["drain-best"] = _rate(drained)
+            time.sleep(REST)
+        if subject.keeps and drained["count"] >= count:
+            taken["memory-completed"] = (self._memory() - empty) / count
+        return taken
+
+    def alone(self) -> Figures:
+        """Measure draining one job at a time."""
+        with self._start("produce") as producer:
+            count = producer.hear()["count"]
+            jobs = self._effort.of(min(ALONE, self._subject.jobs))
+            count += producer.ask(self._loading(), jobs, ENQUEUE_LIMIT)["count"]
+        with self._start("work", 1) as worker:
+            return {"drain-1": _rate(worker.ask("wait", count, RUN_LIMIT))}
+
+    def _start(self, role: Literal["produce", "work"], concurrency: int = 1) -> Program:
+        return Program(
+            [*self._command, role, self._url, str(concurrency)], self._folder, dict(self._subject.environment)
+        )
+
+    def _loading(self) -> str:
+        """Return the fastest call that enqueues many."""
+        return "bulk" if self._subject.bulk else "gather" if self._subject.gather else "single"
+
+    def _memory(self) -> int:
+        used: int = self._redis.info("memory")["used_memory"]
+        return used
+
+
+def _rate(answer: Mapping[str, Any]) -> float:
+    """Return how many jobs a second a worker has run, between the start of the first and that of the last."""
+    if answer["count"] < 2:
+        raise ProgramFailed(f"its worker ran {answer['count']} jobs in {RUN_LIMIT:g} s")
+    rate: float = (answer["count"] - 1) / answer["seconds"]
+    return rate
+
+
+def _ages(producer: Program, worker: Program, call: str, count: int) -> list[float]:
+    """Return how late jobs were that the producer enqueued one after another, ms."""
+    producer.ask(call, count, ENQUEUE_LIMIT)
+    ages = worker.ask("wait", count, RUN_LIMIT)["ages"]
+    if len(ages) < count:
+        raise ProgramFailed(f"its worker ran {len(ages)} of {count} jobs in {RUN_LIMIT:g} s")
+    return [age / 1000 for age in ages]
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]

@@ -15,8 +15,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import Row, ratios
-from evq.embedded import find_server
+from benchmarks import queue
+from benchmarks.environments import version_of
+from benchmarks.measuring import Row, advantages, ratios
+from benchmarks.redis_server import newest_server
 
 PACKAGES = ("evq", "redis", "hiredis", "orjson", "anyio", "email-validator", "phonenumbers", "qrcode")
 PEERS = ("pillow", "polars", "pydantic", "qrcodegen", "segno", "zxing-cpp")
@@ -27,8 +29,13 @@ def show(rows: Sequence[Row], console: Console) -> None:
     if console.is_terminal:
         console.print(_table(rows))
     else:
-        for row, ratio in ratios(rows):
+        for row, ratio in _compared(rows):
             print(row.suite, row.case, *_cells(row, ratio), sep="  ")
+
+
+def _compared(rows: Sequence[Row]) -> list[tuple[Row, float]]:
+    """Pair each row with its ratio: in the suite that has many peers, of evq to each of them."""
+    return advantages(rows) if rows[0].suite == "queue" else ratios(rows)
 
 
 def _table(rows: Sequence[Row]) -> Table:
@@ -36,7 +43,7 @@ def _table(rows: Sequence[Row]) -> Table:
     for heading in ("median", "unit", "min - max", "", "ratio"):
         table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=True)
     case = ""
-    for row, ratio in ratios(rows):
+    for row, ratio in _compared(rows):
         if row.case != case:
             table.add_section()
         table.add_row(row.case if row.case != case else "", *_cells(row, ratio))
@@ -68,9 +75,10 @@ def _meta() -> dict[str, object]:
         },
         "versions": {
             "python": platform.python_version(),
-            "redis-server": _answer([find_server(), "--version"]),
+            "redis-server": _answer([newest_server(), "--version"]),
             **{package: version(package) for package in PACKAGES},
             **{peer: version(peer) for peer in PEERS if any(distributions(name=peer))},
+            **{name: version_of(name.split("-")[0], peer.program) for name, peer in queue.PEERS.items()},
         },
         "commit": _answer(["git", "--no-optional-locks", "describe", "--always", "--dirty"]),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

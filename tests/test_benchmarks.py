@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measuring
-from benchmarks.measuring import Row, agree, alternate, figures, ratios
+from benchmarks import environments, measuring, queue
+from benchmarks.measuring import Row, advantages, agree, alternate, figures, ratios
+from benchmarks.programs import Program, ProgramFailed
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRA = [requirement for requirement in requires("evq") or () if 'extra == "bench"' in requirement]
@@ -26,11 +27,11 @@ def _benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(not INSTALLED.issuperset(PEERS), reason="the peers are not installed; `make bench` installs them")
 def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) -> None:
-    run = _benchmarks("--quick", "--json", tmp_path / "figures.json")
+    run = _benchmarks("--quick", "--peers", "none", "--json", tmp_path / "figures.json")
     assert (run.returncode, run.stderr) == (0, "")
     document = json.loads((tmp_path / "figures.json").read_bytes())
     assert document["meta"].keys() == {"machine", "versions", "commit", "date"}
-    assert len(run.stdout.splitlines()) == len(document["rows"])
+    assert len(_rows(run.stdout)) == len(document["rows"])
     assert {row["suite"] for row in document["rows"]} == {"import", "pipeline", "qr", "queue"}
     for row in document["rows"]:
         assert row.keys() == {field.name for field in fields(Row)}
@@ -40,9 +41,74 @@ def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) 
 
 
 def test_one_suite_can_be_named() -> None:
-    run = _benchmarks("queue", "--quick")  # which needs no peers
+    run = _benchmarks("queue", "--quick", "--peers", "none")
     assert (run.returncode, run.stderr) == (0, "")
-    assert {line.split()[0] for line in run.stdout.splitlines()} == {"queue"}
+    assert {line.split()[0] for line in _rows(run.stdout)} == {"queue"}
+    assert {line.split()[1] for line in _rows(run.stdout)} == set(queue.CASES)
+    assert "# evq: " in run.stdout  # how it is set up
+    assert "left out" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, peer in queue.PEERS.items() if environments.is_installed(peer.program)]
+)
+def test_a_peer_that_is_installed_does_all_it_can(name: str) -> None:
+    (said, rows) = _measured(name)
+    assert "left out" not in said
+    missing = {case for case in queue.CASES if (case, name) not in rows}
+    peer = queue.PEERS[name]
+    able = {
+        "enqueue-gather": peer.gather,
+        "enqueue-bulk": peer.bulk,
+        "delayed-p99": peer.delay,
+        "memory-completed": peer.keeps,
+    }
+    assert missing == {case for case, can in able.items() if not can}
+
+
+def _measured(name: str) -> tuple[str, set[tuple[str, str]]]:
+    run = _benchmarks("queue", "--quick", "--peers", name)
+    assert (run.returncode, run.stderr) == (0, "")
+    words = [line.split() for line in _rows(run.stdout)]
+    return run.stdout, {(case, subject) for _, case, subject, *_ in words}
+
+
+def test_an_unknown_peer_is_refused_with_the_names_there_are() -> None:
+    run = _benchmarks("queue", "--peers", "dramatiq,sidekiq")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "no peer 'sidekiq'" in run.stderr
+    assert "bullmq-node, dramatiq, " in run.stderr
+    assert queue.chosen("none") == []
+    assert queue.chosen("arq,dramatiq,arq") == ["arq", "dramatiq"]
+
+
+def test_a_peer_that_cannot_be_installed_is_named_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list(queue._installed(["bullmq-node"])) == ["evq", "floor"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "# bullmq-node is left out, since it cannot be installed: there is no npm"
+
+
+def test_every_peer_is_pinned_by_names_and_versions_alone() -> None:
+    for name, peer in queue.PEERS.items():
+        assert environments.version_of(name.split("-")[0], peer.program), name
+        pins = environments.pins_of(peer.program)
+        if pins.suffix == ".txt":
+            assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pins.read_text().splitlines()), name
+
+
+def test_a_program_that_ends_is_reported_with_its_last_words() -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
+    with Program(command, ROOT, {}) as program, pytest.raises(ProgramFailed, match="no such thing"):
+        program.hear()
+
+
+def _rows(out: str) -> list[str]:
+    """Return the lines that are figures; the others say how these were taken."""
+    return [line for line in out.splitlines() if not line.startswith("# ")]
 
 
 def test_a_suite_whose_peers_are_missing_says_how_to_install_them() -> None:
@@ -84,6 +150,14 @@ def test_a_ratio_is_to_the_last_subject_of_the_case() -> None:
         *figures("s", "second", {"a": [6], "base": [2]}, unit="ms", better="lower"),
     ]
     assert [ratio for _, ratio in ratios(rows)] == [0.5, 1, 3, 1]
+
+
+def test_an_advantage_is_above_1_where_evq_is_better_whichever_way_that_is() -> None:
+    rows = [
+        *figures("s", "first", {"evq": [8], "a": [4]}, unit="x/s", better="higher"),
+        *figures("s", "second", {"evq": [2], "a": [6]}, unit="ms", better="lower"),
+    ]
+    assert [ratio for _, ratio in advantages(rows)] == [1, 2, 1, 3]
 
 
 def test_subjects_that_do_different_work_are_not_compared() -> None:
