@@ -25,7 +25,7 @@ SINGLE: Final = 2_000
 """Jobs enqueued one after another, and concurrently, a thousand at a time."""
 BULK: Final = 40_000
 """Jobs enqueued together, and drained at the best concurrency."""
-ALONE: Final = 4_000
+ALONE: Final = 2_000
 """Jobs drained one at a time."""
 SAMPLES: Final = 200
 """Jobs for an idle worker, 20 ms apart."""
@@ -33,7 +33,7 @@ DELAYED: Final = 100
 """Jobs put off for a second."""
 ENQUEUE_LIMIT: Final = 15.0
 """How long enqueueing may take in one case, s; what is enqueued by then counts."""
-RUN_LIMIT: Final = 8.0
+RUN_LIMIT: Final = 12.0
 """How long running may take in one case, the start of the worker included, s; what has run by then counts."""
 REST: Final = 0.3
 """How long a worker that has run everything may take to say so to Redis, s."""
@@ -100,6 +100,43 @@ PEERS: Final = {
         environment=(("dramatiq_queue_prefetch", "1000"),),
     ),
     "arq": Subject(program="arq", setting="uvloop, hiredis, 100 jobs, poll_delay 5 ms", best=100, jobs=10_000),
+    "huey": Subject(
+        program="huey",
+        setting="2 threads, blocking pop, hiredis; no acknowledgement, no result of None",
+        best=2,
+        jobs=20_000,
+        gather=False,
+        keeps=False,
+    ),
+    "saq": Subject(program="saq", setting="uvloop, hiredis, concurrency 64", best=64, jobs=10_000),
+    "bullmq-py": Subject(
+        program="bullmq_py", setting="uvloop, hiredis, concurrency 64", best=64, jobs=10_000, bulk=True
+    ),
+    "taskiq-stream": Subject(
+        program="taskiq_stream",
+        setting="uvloop, hiredis, 100 tasks, prefetch 100, results in Redis",
+        best=100,
+        jobs=10_000,
+        delay=False,
+    ),
+    "streaq": Subject(program="streaq", setting="uvloop, concurrency 16", best=16, jobs=5_000, bulk=True),
+    "rq": Subject(
+        program="rq",
+        setting="SimpleWorker, hiredis, one at a time; delayed jobs need another process",
+        best=1,
+        jobs=1_000,
+        gather=False,
+        bulk=True,
+        delay=False,
+    ),
+    "celery": Subject(
+        program="celery",
+        setting="solo pool, prefetch 100, hiredis, one at a time; acknowledges early, no results",
+        best=1,
+        jobs=5_000,
+        gather=False,
+        keeps=False,
+    ),
 }
 
 
