@@ -79,7 +79,7 @@ class Subject:
     environment: tuple[tuple[str, str], ...] = ()
 
 
-EVQ: Final = Subject(program="evq", setting="uvloop, concurrency 64", best=64, bulk=True)
+EVQ: Final = Subject(program="evq", setting="uvloop, hiredis, concurrency 256", best=256, bulk=True)
 FLOOR: Final = Subject(
     program="floor",
     setting="bare Lua, uvloop, batches of 50, a task per job; nothing is kept, retried or delayed",

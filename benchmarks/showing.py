@@ -62,11 +62,11 @@ def _short(value: float) -> str:
 
 def save(rows: Sequence[Row], path: Path) -> None:
     """Write what was measured, where and with what, as {"meta": ..., "rows": [...]}."""
-    document = {"meta": _meta(), "rows": [asdict(row) for row in rows]}
+    document = {"meta": _meta(rows), "rows": [asdict(row) for row in rows]}
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-def _meta() -> dict[str, object]:
+def _meta(rows: Sequence[Row]) -> dict[str, object]:
     return {
         "machine": {
             "system": platform.platform(),
@@ -78,7 +78,11 @@ def _meta() -> dict[str, object]:
             "redis-server": _answer([newest_server(), "--version"]),
             **{package: version(package) for package in PACKAGES},
             **{peer: version(peer) for peer in PEERS if any(distributions(name=peer))},
-            **{name: version_of(name.split("-")[0], peer.program) for name, peer in queue.PEERS.items()},
+            **{
+                name: version_of(name.split("-")[0], peer.program)
+                for name, peer in queue.PEERS.items()
+                if any(row.subject == name for row in rows)
+            },
         },
         "commit": _answer(["git", "--no-optional-locks", "describe", "--always", "--dirty"]),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

@@ -49,6 +49,7 @@ def test_one_suite_can_be_named() -> None:
     assert "left out" not in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name, peer in queue.PEERS.items() if environments.is_installed(peer.program)]
 )
