@@ -128,7 +128,7 @@ class SaveLab:
     def _validate(self, people: Sequence[tuple[str, ...]]) -> None:
         """Write the spool as the validation of an upload does."""
         parser = RowParser(
-            [Column(name, name if name in {"email", "name", "phone"} else "text") for name in COLUMNS]  # type: ignore[arg-type]
+            [Column(name, name if name in {"email", "name", "phone"} else "text") for name in COLUMNS]  # type: ignore[arg-type]  # each is a Kind
         )
         with SpoolWriter(self._spool, COLUMNS, order_by="email") as spool:
             for low in range(0, len(people), 2_500):

@@ -27,7 +27,7 @@ class Evq(Peer):
 
 
 def _handler(handle: Handle) -> Callable[..., Awaitable[None]]:
-    async def noop(at: int, to: str, ticket: str, subject: str) -> None:  # noqa: ARG001
+    async def noop(at: int, to: str, ticket: str, subject: str) -> None:  # noqa: ARG001 - the payload counts, not its use
         handle(at)
 
     return noop

@@ -28,7 +28,7 @@ class Rq(Peer):
         self._queue.enqueue_many([Queue.prepare_data(NOOP, kwargs=payload) for payload in payloads])
 
     def work(self, url: str, concurrency: int, handle: Handle) -> None:  # noqa: ARG002 - it runs one at a time
-        Rq.handle = staticmethod(handle)  # type: ignore[method-assign, assignment]
+        Rq.handle = staticmethod(handle)  # type: ignore[method-assign, assignment]  # RQ finds handlers by import
         SimpleWorker([Queue(connection=(redis := Redis.from_url(url)))], connection=redis).work(logging_level="WARNING")
 
 

@@ -31,7 +31,7 @@ class Streaq(Peer):
 def _task(url: str, handle: Handle, **options: int) -> tuple[Any, Any]:
     worker: Any = Worker(redis_url=url, **options)
 
-    async def noop(at: int, to: str, ticket: str, subject: str) -> None:  # noqa: ARG001
+    async def noop(at: int, to: str, ticket: str, subject: str) -> None:  # noqa: ARG001 - the payload counts, not its use
         handle(at)
 
     return worker, worker.task(name="noop", silent=True)(noop)

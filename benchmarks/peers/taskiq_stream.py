@@ -31,7 +31,7 @@ def _task(url: str, handle: Handle) -> tuple[Any, Any]:
     results = RedisAsyncResultBackend(url, max_connection_pool_size=CONNECTIONS)
     broker = RedisStreamBroker(url, max_connection_pool_size=CONNECTIONS).with_result_backend(results)
 
-    async def noop(at: int, to: str, ticket: str, subject: str) -> None:  # noqa: ARG001
+    async def noop(at: int, to: str, ticket: str, subject: str) -> None:  # noqa: ARG001 - the payload counts, not its use
         handle(at)
 
     return broker, broker.register_task(noop, task_name="noop")
