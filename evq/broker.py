@@ -182,11 +182,11 @@ class Broker:
     async def maintain(self, limit: int) -> int | None:
         """Do what has fallen due, so many jobs of each kind; return ms until the next is due, or None.
 
-        Jobs of lost workers are reclaimed, late ones expired, marked ones moved, due ones promoted.
+        Jobs of lost workers are reclaimed, late ones expired, old ones forgotten, marked ones moved, due ones promoted.
         """
         calls = [self.call(verb, limit=limit) for verb in ("reclaim", "expire", "move", "promote")]
-        *_, moved, wait_ms = await self._run_each(calls)
-        return 0 if moved == limit else wait(wait_ms)
+        _, looks, moved, wait_ms = await self._run_each(calls)
+        return 0 if limit in {looks, moved} else wait(wait_ms)
 
     async def get(self, job_ids: Sequence[str], *, skip: bool = False) -> list[Record | None]:
         """Read the records of jobs, each with its progress, which may be the newer of the two.
@@ -194,14 +194,14 @@ class Broker:
         Of one that makes no sense raise `CorruptRecord`; or *skip* it, as if it were not there.
         This is no transaction, since a full Redis takes none, and its jobs must be seen all the same.
         """
-        commands: list[Command] = []
-        for job_id in job_ids:
-            commands += [("HGETALL", self.keys.of("job_of", job_id)), ("GET", self.keys.of("progress_of", job_id))]
-        replies = await self.send(commands)
+        if not job_ids:
+            return []
+        commands: list[Command] = [("HMGET", self.keys[name], *job_ids) for name in ("records", "payloads")]
+        commands.append(("MGET", *(self.keys.of("progress_of", job_id) for job_id in job_ids)))
         records: list[Record | None] = []
-        for job_id, flat, progress in zip(job_ids, replies[::2], replies[1::2], strict=True):
+        for job_id, packed, payload, progress in zip(job_ids, *await self.send(commands), strict=True):
             try:
-                records.append(Record.load(job_id, pairs(flat), progress) if flat else None)
+                records.append(Record.load(job_id, packed, payload, progress) if packed else None)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 if not skip:
                     raise CorruptRecord(job_id) from error

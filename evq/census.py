@@ -1,10 +1,11 @@
 """What there is in a queue: counts, pages, places, and who works on it."""
 
+import contextlib
 from collections.abc import AsyncIterator
 
 from evq.broker import BULK, Broker, pairs
 from evq.errors import UsageError
-from evq.job import WorkerInfo
+from evq.job import Fields, WorkerInfo
 from evq.lifecycle import State
 
 BAND = 1 << 40
@@ -94,8 +95,12 @@ async def oldest_waiting(broker: Broker) -> float | None:
             [("ZREVRANGEBYSCORE", key, f"({score}", "-inf", "LIMIT", 0, 1) for key, score in least.items()]
         )
         found.update(job_id for page in (*firsts, *lasts) for job_id in page[:1])
-    moments = await broker.send([("HMGET", broker.keys["job_of"] + job_id, "created", "due") for job_id in found])
-    since = [max(int(ms) for ms in pair if ms) for pair in moments if any(pair)]
+    (records,) = await broker.send([("HMGET", broker.keys["records"], *found)]) if found else [[]]
+    since: list[int] = []
+    for packed in filter(None, records):
+        with contextlib.suppress(ValueError):
+            fields = Fields.load(packed)
+            since.append(max(fields.created, fields.due or 0))
     return (await broker.now() - min(since)) / 1000 if since else None
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
+import msgspec
 import orjson
 
 from evq.checks import check_kind, check_name, check_seconds
@@ -211,6 +212,52 @@ class ReservedJob:
         return self.failures + 1
 
 
+class RareFields(msgspec.Struct, frozen=True):
+    """What few jobs have."""
+
+    group: str | None = None
+    dedup: str | None = None
+    expires: int | None = None
+    deadline: int | None = None
+    cancel: bool = False
+    crashes: int = 0
+    batch: str | None = None
+
+
+class Fields(msgspec.Struct, frozen=True, array_like=True):
+    """A job's record as the scripts pack it, in the order of `lua/include/records.lua`; times in ms."""
+
+    state: State
+    task: str
+    payload: str | None
+    """JSON; None if it is large, and kept beside."""
+    created: int
+    priority: int
+    due: int | None
+    seq: int
+    fence: int
+    failures: int
+    started: int | None
+    ended: int | None
+    worker: str | None
+    error: str | None
+    """JSON, as is the result."""
+    result: str | None
+    rare: RareFields | None
+
+    @classmethod
+    def load(cls, packed: bytes) -> Self:
+        """Unpack a record; raise ValueError if it is none."""
+        try:
+            return msgspec.msgpack.decode(_ARRAY + packed, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from error
+
+
+_ARRAY: Final = bytes([0x90 + len(Fields.__struct_fields__)])
+"""The head of an array of so many, which is all that the scripts leave out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What Redis holds of a job at one moment."""
@@ -245,36 +292,32 @@ class Record:
         return self.state.status
 
     @classmethod
-    def load(cls, job_id: str, fields: Mapping[bytes, bytes], progress: bytes | None) -> Self:
-        """Read a job's record and progress as Redis holds them."""
-
-        def number(name: bytes) -> int | None:
-            return int(fields[name]) if name in fields else None
-
-        error, result, worker = fields.get(b"error"), fields.get(b"result"), fields.get(b"worker")
-        options = orjson.loads(fields.get(b"options", b"{}"))
+    def load(cls, job_id: str, packed: bytes, payload: bytes | None, progress: bytes | None) -> Self:
+        """Read a job's record, its payload if that is large, and its progress, as Redis holds them."""
+        fields = Fields.load(packed)
+        rare = fields.rare or RareFields()
         return cls(
             id=job_id,
-            task=fields[b"task"].decode(),
-            state=State(fields[b"state"].decode()),
-            payload=orjson.loads(fields[b"payload"]),
-            priority=int(fields[b"priority"]),
-            seq=number(b"seq") or 0,
-            failures=number(b"failures") or 0,
-            crashes=number(b"crashes") or 0,
-            group=options.get("group"),
-            dedup_key=options.get("dedup"),
-            deadline_ms=options.get("deadline"),
-            fence=number(b"fence") or 0,
-            worker=worker.decode() if worker else None,
-            created_ms=int(fields[b"created"]),
-            due_ms=number(b"due"),
-            started_ms=number(b"started"),
-            ended_ms=number(b"ended"),
-            cancel_requested=b"cancel" in fields,
+            task=fields.task,
+            state=fields.state,
+            payload=orjson.loads(fields.payload or payload or b""),
+            priority=fields.priority,
+            seq=fields.seq,
+            failures=fields.failures,
+            crashes=rare.crashes,
+            group=rare.group,
+            dedup_key=rare.dedup,
+            deadline_ms=rare.deadline,
+            fence=fields.fence,
+            worker=fields.worker,
+            created_ms=fields.created,
+            due_ms=fields.due,
+            started_ms=fields.started,
+            ended_ms=fields.ended,
+            cancel_requested=rare.cancel,
             progress=JobProgress.load(progress) if progress else None,
-            result=orjson.loads(result) if result else None,
-            error=JobError(**orjson.loads(error)) if error else None,
+            result=orjson.loads(fields.result) if fields.result else None,
+            error=JobError(**orjson.loads(fields.error)) if fields.error else None,
         )
 
 

@@ -11,7 +11,8 @@ from evq.errors import UsageError
 
 KEYS: dict[str, tuple[str, str]] = {
     # name: (what follows `evq:{queue}:`, Redis type and content)
-    "job_of": ("job:", "HASH   a job's record"),
+    "records": ("records", "HASH   job id -> its record, MessagePack; see `lua/include/records.lua`"),
+    "payloads": ("payloads", "HASH   job id -> a payload that is too large for the record, JSON"),
     "waiting": ("waiting", "ZSET   jobs of no group: job id -> priority and sequence"),
     "waiting_of": ("waiting:", "ZSET   jobs of one group: job id -> priority and sequence"),
     "group_names": ("group-names", "SET    groups of which jobs wait"),

@@ -71,7 +71,10 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
         "fire": ["new -> waiting", *(f"{state} -> delayed" for state in PENDING_STATES)],
         "reserve": ["waiting -> active", "waiting -> parked", "parked -> waiting", "waiting -> failed"],
         "promote": ["delayed -> waiting"],
-        "expire": ["waiting -> failed", "delayed -> failed", "parked -> failed", "staged -> gone"],
+        "expire": [
+            *(f"{state} -> failed" for state in PENDING_STATES),
+            *(f"{state} -> gone" for state in (State.STAGED, *END_STATES)),
+        ],
         "reclaim": ["active -> waiting", "active -> failed", "active -> cancelled"],
         "crash": ["active -> waiting", "active -> failed", "active -> cancelled"],
         "extend": ["active -> active"],

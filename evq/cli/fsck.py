@@ -12,8 +12,9 @@ from typing import Any
 import anyio
 import orjson
 
-from evq.broker import Broker, pairs
+from evq.broker import Broker
 from evq.connection import Command
+from evq.job import Fields, RareFields
 from evq.keys import KEYS
 from evq.lifecycle import END_STATES, PENDING_STATES, State
 
@@ -89,7 +90,7 @@ class _Look:
     # Keys
 
     async def _find_keys(self) -> None:
-        prefix = self._keys["job_of"].removesuffix(b"job:")
+        prefix = self._keys["records"].removesuffix(b"records")
         async for page in self._broker.scan("SCAN", match=prefix + b"*"):
             types = await self._broker.send([("TYPE", key) for key in page])
             for key, kind in zip(page, map(_text, types), strict=True):
@@ -106,9 +107,9 @@ class _Look:
                     self._found[name].append(suffix)
 
     async def _find_jobs(self) -> set[str]:
-        """List the jobs that have a record, or are in a set; those of ended jobs forget later than records expire."""
-        known = set(self._found["job_of"])
-        sets = [(name, "") for name in ("waiting", "delayed", "active", "deadlines")]
+        """List the jobs that have a record, or are in a set."""
+        known = {*await self._fields("records"), *await self._fields("payloads")}
+        sets = [(name, "") for name in ("waiting", "delayed", "active", "deadlines", *END_STATES)]
         sets += [(name, of) for name in ("waiting_of", "parked_of") for of in self._found[name]]
         for name, of in sets:
             for job_id in await self._members("ZRANGE", self._keys.of(name, of)):
@@ -117,6 +118,14 @@ class _Look:
         for batch in self._found["staged_of"]:
             self._staged.update(await self._members("LRANGE", self._keys.of("staged_of", batch)))
         return known | self._strays.keys() | self._staged
+
+    async def _fields(self, name: str) -> list[str]:
+        """List the fields of a hash, which may come twice."""
+        key, fields = self._keys[name], list[str]()
+        if key not in self._unreadable:
+            async for page in self._broker.scan("HSCAN", key):
+                fields += map(_text, page[::2])
+        return fields
 
     async def _members(self, command: str, key: bytes) -> list[str]:
         members: list[str] = []
@@ -127,64 +136,62 @@ class _Look:
     # Jobs
 
     async def _check_jobs(self, job_ids: list[str]) -> None:
-        keys = [self._keys.of("job_of", job_id) for job_id in job_ids]
-        replies = await self._read([(verb, key) for key in keys for verb in ("HGETALL", "PTTL")])
-        flats = [list(map(_text, flat or ())) for flat in replies[::2]]
-        records = [pairs(flat) for flat in flats]
-        places = await self._places(job_ids, records)
-        for job_id, record, ttl, place in zip(job_ids, records, replies[1::2], places, strict=True):
-            if not record:
-                if listed := self._strays[job_id]:
-                    self._suspect(job_id, f"is in {_list(listed)}, but has no record: a worker drops it there in time")
-            elif fault := _fault(record):
-                self._suspect(
-                    job_id, f"{fault}: delete {_text(self._keys.of('job_of', job_id))}", record.get("seq", "")
-                )
-            else:
-                self._check_job(job_id, record, ttl, place)
+        commands: list[Command] = [("HMGET", self._keys[name], *job_ids) for name in ("records", "payloads")]
+        records, payloads = [reply or [None] * len(job_ids) for reply in await self._read(commands)]
+        readable: dict[str, Fields] = {}
+        for job_id, packed, payload in zip(job_ids, records, payloads, strict=True):
+            if packed:
+                try:
+                    readable[job_id] = _fields(packed, payload)
+                except ValueError as fault:
+                    self._suspect(job_id, f"{fault}: {self._delete('records', job_id)}", str(packed))
+            elif payload:
+                self._suspect(job_id, f"has a payload, but no record: {self._delete('payloads', job_id)}")
+            elif listed := self._strays[job_id]:
+                self._suspect(job_id, f"is in {_list(listed)}, but has no record: a worker drops it there in time")
+        places = await self._places(readable)
+        for job_id, fields in readable.items():
+            self._check_job(job_id, fields, places[job_id])
 
-    async def _places(self, job_ids: list[str], records: list[dict[str, str]]) -> list[dict[str, float]]:
-        """Find in which of the sets each job is, with its scores."""
+    def _delete(self, name: str, job_id: str) -> str:
+        return f"HDEL {_text(self._keys[name])} {job_id}"
+
+    async def _places(self, jobs: Mapping[str, Fields]) -> dict[str, set[str]]:
+        """Find in which of the sets each job is."""
         commands: list[Command] = []
-        for job_id, record in zip(job_ids, records, strict=True):
-            group = _options(record).get("group")
+        for job_id, fields in jobs.items():
             keys = {name: self._keys[name] for name in SETS}
-            keys["parked"] = self._keys.of("parked_of", record.get("task", ""))
-            if group:
+            keys["parked"] = self._keys.of("parked_of", fields.task)
+            if group := _rare(fields).group:
                 keys["waiting"] = self._keys.of("waiting_of", group)
             commands += [("ZSCORE", key, job_id) for key in keys.values()]
         scores = iter(await self._read(commands))
-        places = [{name: float(score) for name in (*SETS, "parked") if (score := next(scores))} for _ in job_ids]
-        for job_id, record, place in zip(job_ids, records, places, strict=True):
+        places = {job_id: {name for name in (*SETS, "parked") if next(scores)} for job_id in jobs}
+        for job_id, fields in jobs.items():
             # A batch may also list jobs that were removed, or enqueued again.
-            if job_id in self._staged and record.get("state") == State.STAGED:
-                place["staged"] = 0
+            if job_id in self._staged and fields.state == State.STAGED:
+                places[job_id].add("staged")
         return places
 
-    def _check_job(self, job_id: str, record: Mapping[str, str], ttl: int, places: dict[str, float]) -> None:
-        version, state, options = record.get("seq", ""), State(record["state"]), _options(record)
-        # The sets of ended jobs forget later than records expire: this one may have been enqueued again.
-        old = {name for name in END_STATES if name != state and places.get(name, 0) < float(record["created"])}
-        indexes, ended = places.keys() - {"deadlines", "ended"} - old, state in END_STATES
-        anew = f"delete {_text(self._keys.of('job_of', job_id))}, and enqueue it anew if it is still wanted"
-        if indexes != {state} and not (ended and not indexes):
-            self._suspect(job_id, f"its state is {state}, but it is in {_list(indexes) or 'no set'}: {anew}", version)
-        if ended and ttl == -1 and "ended" not in places:
-            self._suspect(job_id, "has ended, but will never expire: remove it", version)
-        if not ended and ttl != -1:
-            self._suspect(job_id, f"is {state}, but will expire: PERSIST its key", version)
-        has_deadline = "deadline" in options or ("expires" in options and "fence" not in record)
+    def _check_job(self, job_id: str, fields: Fields, places: set[str]) -> None:
+        version, state, rare = str(fields.seq), fields.state, _rare(fields)
+        indexes = places - {"deadlines", "ended"}
+        if indexes != {state}:
+            what = f"its state is {state}, but it is in {_list(indexes) or 'no set'}"
+            anew = f"{self._delete('records', job_id)}, and enqueue it anew if it is still wanted"
+            self._suspect(job_id, f"{what}: {anew}", version)
+        has_deadline = rare.deadline is not None or (rare.expires is not None and not fields.fence)
         if state in PENDING_STATES and has_deadline != ("deadlines" in places):
             what = (
                 "has a deadline, but is not among the deadlines" if has_deadline else "is among the deadlines for none"
             )
             self._suspect(job_id, f"{what}: remove it, and enqueue it anew", version)
-        group = options.get("group", "")
+        group = rare.group or ""
         self._waiting[group] += state == State.WAITING
         self._active[group] += state == State.ACTIVE
         self._versions[group] += hash((job_id, state, version))
-        if not ended:
-            self._holders[options.get("dedup", "")].add(job_id)
+        if state not in END_STATES:
+            self._holders[rare.dedup or ""].add(job_id)
 
     # Groups and dedup keys
 
@@ -244,32 +251,25 @@ class _Look:
                     self._suspect(self._keys.of("dedup_of", name), what)
 
 
-def _fault(record: Mapping[str, str]) -> str | None:
-    """Say why a record cannot be that of a job, if so."""
-    if record.get("state") not in set(State):
-        return f"its record has no state, but {_list(record)}"
-    if missing := {"task", "payload", "created", "priority"} - record.keys():
-        return f"its record has no {_list(missing)}"
-    if wrong := {name for name in ("created", "priority") if not record[name].isdigit()}:
-        return f"its record has no number for {_list(wrong)}"
-    texts = [record[name] for name in ("payload", "options", "result", "error") if name in record]
+def _fields(packed: bytes, payload: bytes | None) -> Fields:
+    """Read a record; raise ValueError, which says why, if it cannot be that of a job."""
     try:
-        for text in texts:
+        fields = Fields.load(packed)
+    except ValueError as error:
+        raise ValueError(f"its record cannot be read ({error})") from error
+    payload = payload if fields.payload is None else fields.payload.encode()
+    if payload is None:
+        raise ValueError("its record has no payload")
+    try:
+        for text in (payload, fields.result or "null", fields.error or "null"):
             orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return "its record has a field that is not JSON"
-    options = orjson.loads(record.get("options", "{}"))
-    if not isinstance(options, dict) or not all(isinstance(options.get(name, ""), str) for name in ("group", "dedup")):
-        return "its record has options that are none"
-    return None
+    except orjson.JSONDecodeError as error:
+        raise ValueError("its record has a field that is not JSON") from error
+    return fields
 
 
-def _options(record: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        options = orjson.loads(record.get("options", "{}"))
-    except orjson.JSONDecodeError:
-        return {}
-    return options if isinstance(options, dict) else {}
+def _rare(fields: Fields) -> RareFields:
+    return fields.rare or RareFields()
 
 
 def _text(raw: str | bytes) -> str:

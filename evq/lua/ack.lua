@@ -11,15 +11,14 @@
   STATE    active -> completed
 ]]
 -- @include now
--- @include each_lease
--- @include leave_active
+-- @include settle_each
 -- @include end_job
 -- @include finish
 -- @include tally
 local time = now()
-local words = each_lease(function(id, job, fence, result)
-  leave_active(id, job)
-  end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
+local words = settle_each(function(id, job, _, result)
+  job.result = result
+  end_job(id, job, "completed", time)
   tally_time("work", time - job.started)
 end)
 finish(time, keep_ms, keep_count)

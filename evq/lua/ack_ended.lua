@@ -1,20 +1,24 @@
---[[ ack_ended: hooks have been told; from now on a job that has ended may expire.
+--[[ ack_ended: hooks have been told; from now on a job that has ended may be forgotten.
 
-  KEYS     job_of ended
-  ARGV     keep_ms  int  how long an ended job is kept
+  KEYS     ended
   EACH     member   str  what `reserve_ended` gave
            seq      int  the job's, when its hooks were run
   RETURNS  nothing
 ]]
+-- @include records
 for member, seq in each() do
-  local key = job_of .. string.match(member, "^[^:]*")
-  if string.find(member, ":") then
+  local id = string.match(member, "^[^:]*")
+  local job = read_job(id)
+  if member ~= id then
     redis.call("ZREM", ended, member)
-    redis.call("HDEL", key, "hook_runs")
+    if job then
+      job.rare.hook_runs = nil
+      save_job(id, job)
+    end
   -- A job that was replayed meanwhile lives on, and its next end has hooks of its own.
-  elseif tonumber(redis.call("HGET", key, "seq")) == seq then
+  elseif job and job.seq == seq then
     redis.call("ZREM", ended, member)
-    redis.call("PEXPIRE", key, keep_ms)
   end
 end
+save_jobs()
 return false

@@ -3,7 +3,7 @@
   The delay is the client's: Redis seeds Lua's random numbers the same way each time, so there is no jitter in here. One
   that would go beyond the job's deadline ends it.
 
-  KEYS     job_of delayed ended
+  KEYS     delayed ended
   ARGV     keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
   EACH     id          str
@@ -14,8 +14,8 @@
   STATE    active -> delayed, active -> failed, active -> cancelled
 ]]
 -- @include now
--- @include each_lease
--- @include leave_active
+-- @include records
+-- @include settle_each
 -- @include lateness
 -- @include end_job
 -- @include finish
@@ -23,21 +23,22 @@
 -- @include wake_workers
 -- @include emit
 local time, retried = now(), {}
-local words = each_lease(function(id, job, fence, delay_ms, error)
-  local key, due = job_of .. id, time + delay_ms
-  leave_active(id, job)
-  redis.call("HSET", key, "failures", job.failures + 1)
+local words = settle_each(function(id, job, fence, delay_ms, error)
+  local due = time + delay_ms
+  job.rare.settled = fence
+  job.failures, job.error = job.failures + 1, error
   tally_time("work", time - job.started)
-  if job.cancel then
-    end_job(id, job, "cancelled", time, keep_ms, "error", error, "settled", fence)
+  if job.rare.cancel then
+    end_job(id, job, "cancelled", time)
   elseif lateness(job, due) then
-    end_job(id, job, "failed", time, keep_ms, "error", error, "settled", fence)
+    end_job(id, job, "failed", time)
   else
     redis.call("ZADD", delayed, due, id)
-    redis.call("HSET", key, "state", "delayed", "due", due, "seq", job.seq + 1, "error", error, "settled", fence)
+    job.state, job.due, job.seq = "delayed", due, job.seq + 1
+    save_job(id, job)
     retried[#retried + 1] = id
     if has_hook(job.task, "retried") then
-      redis.call("ZADD", ended, time, id .. ":" .. job.failures + 1)
+      redis.call("ZADD", ended, time, id .. ":" .. job.failures)
     end
   end
 end)

@@ -3,7 +3,7 @@
   A running job's worker is told at once, and learns of it with its next heartbeat at the latest. Whatever the handler
   does then, the job is not retried.
 
-  KEYS     job_of waiter_of
+  KEYS     records waiter_of
   ARGV     running     int  0: those that run go on
            keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
@@ -12,7 +12,7 @@
   STATE    waiting -> cancelled, delayed -> cancelled, parked -> cancelled, active -> active, staged -> staged
 ]]
 -- @include now
--- @include read_job
+-- @include records
 -- @include withdraw
 -- @include end_job
 -- @include finish
@@ -20,15 +20,15 @@
 local time, words, requested = now(), {}, {}
 
 local function request(id, job)
-  local key = job_of .. id
-  redis.call("HDEL", key, "cancel") -- a removal first, so that a full Redis takes it
-  redis.call("HSET", key, "cancel", 1, "seq", job.seq + 1)
+  redis.call("HDEL", records, id) -- a removal first, so that a full Redis takes it
+  job.rare.cancel, job.seq = true, job.seq + 1
+  save_job(id, job)
   requested[#requested + 1] = id
-  local worker = redis.call("HGET", key, "worker")
-  if worker then
-    redis.call("DEL", waiter_of .. worker .. ".heart") -- one word is enough: the heart asks about all its leases
-    redis.call("RPUSH", waiter_of .. worker .. ".heart", id)
-    redis.call("PEXPIRE", waiter_of .. worker .. ".heart", 60000)
+  if job.state == "active" then
+    local heart = waiter_of .. job.worker .. ".heart"
+    redis.call("DEL", heart) -- one word is enough: the heart asks about all its leases
+    redis.call("RPUSH", heart, id)
+    redis.call("PEXPIRE", heart, 60000)
   end
   return "REQUESTED"
 end
@@ -37,7 +37,7 @@ for id in each() do
   local job, word = read_job(id), "NOT_FOUND"
   if job and withdraw(id, job) then
     word = "CANCELLED"
-    end_job(id, job, "cancelled", time, keep_ms)
+    end_job(id, job, "cancelled", time)
   elseif job and job.state == "active" and running == 0 then
     word = "ACTIVE"
   elseif job then

@@ -1,6 +1,5 @@
 --[[ crash: take jobs back whose own process died, provided the caller still holds their leases.
 
-  KEYS     job_of
   ARGV     keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
   EACH     id          str
@@ -16,10 +15,10 @@
 -- @include emit
 local time, again = now(), {}
 local words = each_lease(function(id, job, fence)
-  if take_back(id, job, time, keep_ms, 3) then
+  job.rare.settled = fence
+  if take_back(id, job, time, 3) then
     again[#again + 1] = id
   end
-  redis.call("HSET", job_of .. id, "settled", fence)
 end)
 wake_workers(#again)
 emit("reclaimed", again)

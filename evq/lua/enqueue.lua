@@ -11,9 +11,14 @@
   STATE    new -> waiting, new -> delayed, waiting -> delayed, delayed -> delayed, parked -> delayed
 ]]
 -- @include now
+-- @include records
 -- @include add_job
 -- @include key_holder
-local time, words, taken = now(), {}, {}
+local time, ids, words, taken = now(), {}, {}, {}
+for id in each() do
+  ids[#ids + 1] = id
+end
+read_jobs(ids)
 for id, task, _, options_json in each() do
   local options = string.find(options_json, '"dedup":', 1, true) and cjson.decode(options_json)
   if options then

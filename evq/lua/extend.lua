@@ -28,7 +28,7 @@ redis.call("SET", worker_of .. worker, info, "PX", lease_ms)
 
 local words = each_lease(function(id, job, fence)
   redis.call("ZADD", active, "XX", time + lease_ms, id)
-  return job.cancel and "CANCEL"
+  return job.rare.cancel and "CANCEL"
 end)
 
 tally("busy_ms", busy_ms)

@@ -1,12 +1,13 @@
 --[[ mark: from now on all jobs of a staged batch will run, whatever becomes of their producer.
 
-  KEYS     job_of staging marked staged_of counters
+  KEYS     staging marked staged_of counters
   ARGV     batch  str
            id     str  one of its jobs, by which a resent call is known
            count  int  how many it must have
   RETURNS  OK, NOT_FOUND (the batch was dropped, or is not whole)
 ]]
 -- @include now
+-- @include records
 -- @include wake_workers
 -- @include tally
 local time = now()
@@ -20,8 +21,8 @@ if dropped > time and redis.call("LLEN", staged_of .. batch) == count then
   wake_workers(1)
   return "OK"
 end
-local state = redis.call("HGET", job_of .. id, "state")
-if redis.call("ZSCORE", marked, batch) or state and state ~= "staged" then
+local job = read_job(id)
+if redis.call("ZSCORE", marked, batch) or job and job.state ~= "staged" then
   return "OK"
 end
 return "NOT_FOUND"

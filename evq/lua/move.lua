@@ -11,7 +11,7 @@
 -- @include finish
 -- @include wake_workers
 local time = now()
-local looks, moved = move_marked(time, limit, keep_ms)
+local looks, moved = move_marked(time, limit)
 wake_workers(moved)
 finish(time, keep_ms, keep_count)
 return looks

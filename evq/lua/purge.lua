@@ -1,6 +1,5 @@
 --[[ purge: delete jobs that ended until a moment; those whose hooks have not run yet stay, and go behind the others.
 
-  KEYS     completed failed cancelled
   ARGV     state     str  completed, failed or cancelled
            until_ms  int
            limit     int
@@ -9,6 +8,5 @@
 ]]
 -- @include now
 -- @include let_go
-local set = ({ completed = completed, failed = failed, cancelled = cancelled })[state]
-local found = redis.call("ZRANGEBYSCORE", set, "-inf", until_ms, "LIMIT", 0, limit)
-return { #found, let_go(set, found, state, now()) }
+local found = redis.call("ZRANGEBYSCORE", final[state], "-inf", until_ms, "LIMIT", 0, limit)
+return { #found, let_go(state, found, now()) }

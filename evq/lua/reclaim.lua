@@ -11,7 +11,7 @@
 -- @include finish
 -- @include wake_workers
 local time = now()
-local count = reclaim_expired(time, limit, keep_ms)
+local count = reclaim_expired(time, limit)
 wake_workers(count)
 finish(time, keep_ms, keep_count)
 return count

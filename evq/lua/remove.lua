@@ -5,7 +5,7 @@
   RETURNS  a word a job: OK, ACTIVE (cancel it first), NOT_FOUND
   STATE    waiting -> gone, delayed -> gone, parked -> gone, completed -> gone, failed -> gone, cancelled -> gone
 ]]
--- @include read_job
+-- @include records
 -- @include withdraw
 -- @include forget
 -- @include emit
@@ -17,14 +17,15 @@ for id in each() do
   elseif job.state == "active" then
     word = "ACTIVE"
   else
+    local dedup = job.rare.dedup
     withdraw(id, job)
     for _, set in ipairs({ completed, failed, cancelled, ended, deadlines }) do
       redis.call("ZREM", set, id)
     end
-    if job.options.dedup and redis.call("GET", dedup_of .. job.options.dedup) == id then
-      redis.call("DEL", dedup_of .. job.options.dedup)
+    if dedup and redis.call("GET", dedup_of .. dedup) == id then
+      redis.call("DEL", dedup_of .. dedup)
     end
-    forget(id, job.state)
+    forget({ id })
     removed[#removed + 1] = id
   end
   words[#words + 1] = word

@@ -1,32 +1,29 @@
 --[[ replay: let failed or cancelled jobs wait for a worker again, with all their attempts and without their deadlines.
 
-  KEYS     job_of failed cancelled ended progress_of dedup_of
+  KEYS     failed cancelled ended progress_of dedup_of
   EACH     id  str
   RETURNS  a word a job: OK, NOT_ENDED, COMPLETED, NOT_FOUND, DUPLICATE (another holds its dedup key)
   STATE    failed -> waiting, cancelled -> waiting
 ]]
 -- @include now
--- @include read_job
+-- @include records
 -- @include to_waiting
 -- @include wake_workers
 -- @include emit
 local time, words, replayed = now(), {}, {}
 
 local function replay(id, job)
-  local key, options = job_of .. id, job.options
-  if options.dedup and not redis.call("SET", dedup_of .. options.dedup, id, "NX") then
+  local group, dedup = job.rare.group, job.rare.dedup
+  if dedup and not redis.call("SET", dedup_of .. dedup, id, "NX") then
     return "DUPLICATE"
   end
   redis.call("ZREM", job.state == "failed" and failed or cancelled, id)
   redis.call("ZREM", ended, id)
-  redis.call("HDEL", key, "failures", "error", "cancel", "ended", "settled", "crashed", "isolated", "options", "hook_runs")
-  if options.group or options.dedup then
-    redis.call("HSET", key, "options", cjson.encode({ group = options.group, dedup = options.dedup }))
-  end
-  redis.call("HSET", key, "state", "waiting", "seq", job.seq + 1, "due", time)
-  redis.call("PERSIST", key)
+  job.state, job.seq, job.due, job.failures, job.error, job.ended = "waiting", job.seq + 1, time, 0, nil, nil
+  job.rare = { group = group, dedup = dedup, crashes = job.rare.crashes }
+  save_job(id, job)
   redis.call("DEL", progress_of .. id)
-  to_waiting(id, options.group, false)
+  to_waiting(id, job)
   replayed[#replayed + 1] = id
   return "OK"
 end
@@ -44,4 +41,5 @@ for id in each() do
 end
 wake_workers(#replayed)
 emit("replayed", replayed)
+save_jobs()
 return words

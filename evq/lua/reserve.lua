@@ -22,6 +22,7 @@
 -- @include next_due
 -- @include allowance
 -- @include next_group
+-- @include lease_all
 -- @include lease_job
 -- @include unpark
 -- @include finish
@@ -31,42 +32,26 @@ local time, known = now(), {}
 for task, isolates in each() do
   known[task] = isolates
 end
-reclaim_expired(time, 8, keep_ms)
+reclaim_expired(time, 8)
 promote_due(time, 128)
 -- What few queues have costs the others one question.
 local rest
 if redis.call("EXISTS", marked, deadlines, parked_tasks) > 0 then
-  rest = move_marked(time, 64, keep_ms) == 64
-  expire_due(time, 8, keep_ms)
+  rest = move_marked(time, 64) == 64
+  expire_due(time, 8)
   -- No more than go now, since another worker may not know them and would park them anew.
   rest = unpark(known, math.min(count, 64)) or rest
 end
 
--- An answer with many large payloads would hold everybody up: the others have to wait for the next call.
-local room = 262144
-
-local function lease_all(from, most)
-  local popped, before, taken = redis.call("ZPOPMIN", from, most), #leased, 0
-  for i = 1, #popped, 2 do
-    if bytes < room then
-      lease_job(popped[i], popped[i + 1], known, worker, time, lease_ms, keep_ms)
-      taken = taken + 1
-    else
-      redis.call("ZADD", from, popped[i + 1], popped[i])
-    end
-  end
-  return taken, #leased - before
-end
-
 local more, pause
 if redis.call("EXISTS", groups, limits) == 0 then
-  lease_all(waiting, count)
+  lease_all(waiting, count, known, worker, time, lease_ms)
   more = redis.call("EXISTS", waiting) == 1
 else
   -- By turns, a job takes several times as long, so a call takes fewer.
   local left, looks = math.min(count, 50, (allowance(limits, redis.call("ZCARD", active), time))), 75
   local group, turn, alone = next_group()
-  while group and left > 0 and looks > 0 and bytes < room do
+  while group and left > 0 and looks > 0 and bytes < most_bytes do
     local most, wait = math.huge
     if group ~= "" then
       most, wait = allowance(group_of .. group, tonumber(redis.call("HGET", group_of .. group, "active") or 0), time)
@@ -76,7 +61,8 @@ else
       redis.call("ZADD", throttled, time + wait, group)
       looks = looks - 1
     else
-      local taken, started = lease_all(group == "" and waiting or waiting_of .. group, alone and math.min(left, most) or 1)
+      local from = group == "" and waiting or waiting_of .. group
+      local taken, started = lease_all(from, alone and math.min(left, most) or 1, known, worker, time, lease_ms)
       take_turn(group, turn, taken, started, time)
       left, looks = left - taken, looks - taken
     end

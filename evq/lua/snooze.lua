@@ -3,7 +3,7 @@
   Without a delay they go in front: their worker stops, and the next one takes them at once. One that would go beyond the
   job's deadline ends it.
 
-  KEYS     job_of delayed
+  KEYS     delayed
   ARGV     keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
   EACH     id          str
@@ -13,8 +13,8 @@
   STATE    active -> waiting, active -> delayed, active -> failed, active -> cancelled
 ]]
 -- @include now
--- @include each_lease
--- @include leave_active
+-- @include records
+-- @include settle_each
 -- @include lateness
 -- @include end_job
 -- @include finish
@@ -23,30 +23,30 @@
 -- @include wake_workers
 -- @include emit
 local time, snoozed, in_front = now(), {}, {}
-local words = each_lease(function(id, job, fence, delay_ms)
+local words = settle_each(function(id, job, fence, delay_ms)
   local due = time + delay_ms
   local late = lateness(job, due)
-  leave_active(id, job)
-  if job.cancel then
-    end_job(id, job, "cancelled", time, keep_ms, "settled", fence)
+  job.rare.settled = fence
+  if job.rare.cancel then
+    end_job(id, job, "cancelled", time)
   elseif late then
-    end_job(id, job, "failed", time, keep_ms, "error", late, "settled", fence)
+    job.error = late
+    end_job(id, job, "failed", time)
   else
     snoozed[#snoozed + 1] = id
-    redis.call("HSET", job_of .. id, "seq", job.seq + 1, "settled", fence, "due", due)
+    job.state, job.due, job.seq = delay_ms > 0 and "delayed" or "waiting", due, job.seq + 1
+    save_job(id, job)
     if delay_ms > 0 then
       redis.call("ZADD", delayed, due, id)
-      redis.call("HSET", job_of .. id, "state", "delayed")
     else
-      redis.call("HSET", job_of .. id, "state", "waiting")
-      in_front[#in_front + 1] = { id, job.options.group }
+      in_front[#in_front + 1] = id
     end
   end
 end)
 
 -- Each goes before those that are in front, so the first comes last.
 for i = #in_front, 1, -1 do
-  to_waiting(in_front[i][1], in_front[i][2], true)
+  to_waiting(in_front[i], read_job(in_front[i]), true)
 end
 if #snoozed > 0 then
   tally("snoozed", #snoozed)

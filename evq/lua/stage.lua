@@ -3,7 +3,7 @@
   A batch that is neither continued nor marked is dropped by `expire`; until then a job of it is another batch's for the
   asking, since its producer may have begun anew.
 
-  KEYS     job_of staging staged_of
+  KEYS     staging staged_of
   ARGV     batch    str
            hold_ms  int  how long its producer may take until the next part
   EACH     id       str
@@ -14,17 +14,23 @@
   STATE    new -> staged
 ]]
 -- @include now
+-- @include records
 -- @include stands
--- @include write_job
-local time, words = now(), {}
+-- @include new_job
+local time, ids, words = now(), {}, {}
+for id in each() do
+  ids[#ids + 1] = id
+end
+read_jobs(ids)
 for id, task, payload, options in each() do
-  local there = stands(id)
-  if not there and redis.call("HGET", job_of .. id, "batch") ~= batch then -- else the call is a resent one
-    write_job(id, task, payload, options == "" and {} or cjson.decode(options), time, batch)
+  local there, job = stands(id), read_job(id)
+  if not there and not (job and job.rare.batch == batch) then -- else the call is a resent one
+    new_job(id, task, payload, options == "" and {} or cjson.decode(options), time, batch)
     redis.call("RPUSH", staged_of .. batch, id)
   end
   words[#words + 1] = there and "EXISTS" or "OK"
 end
 redis.call("ZREM", staging, batch) -- a removal first, so that a full Redis can be made to drop a batch
 redis.call("ZADD", staging, time + hold_ms, batch)
+save_jobs()
 return words

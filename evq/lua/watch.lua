@@ -1,12 +1,12 @@
 --[[ watch: ask to be told when a job ends, unless it has ended already.
 
-  KEYS     job_of waiters_of
+  KEYS     waiters_of
   ARGV     id      str
            waiter  str
            ttl_ms  int  forget the waiter after so long
   RETURNS  WATCHING, ENDED, NOT_FOUND
 ]]
--- @include read_job
+-- @include records
 local job = read_job(id)
 if not job then
   return "NOT_FOUND"
@@ -16,5 +16,7 @@ end
 redis.call("SREM", waiters_of .. id, waiter) -- a removal first, so that a full Redis lets results be awaited
 redis.call("SADD", waiters_of .. id, waiter)
 redis.call("PEXPIRE", waiters_of .. id, ttl_ms)
-redis.call("HSET", job_of .. id, "watched", 1)
+job.rare.watched = true
+save_job(id, job)
+save_jobs()
 return "WATCHING"

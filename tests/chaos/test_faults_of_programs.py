@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from redis import Redis
 
 from evq import Context, Job, JobStatus, Queue
 from evq.broker import Reply
@@ -18,6 +19,7 @@ from tests.chaos.clock import Clock
 from tests.chaos.producer import KINDS, OLD_KINDS
 from tests.chaos.scene import ROOT, SIMPLE, Scene
 from tests.integration.running import until, working
+from tests.lua.lua_bench import spoil
 
 pytestmark = pytest.mark.anyio
 
@@ -54,10 +56,11 @@ async def unheard_of(ctx: Context) -> dict[str, int]:
 
 async def test_f24_a_payload_that_is_no_json_fails_its_job_and_no_other(scene: Scene) -> None:
     job = await scene.enqueue("work")
-    scene.redis.client.hset(f"evq:{{chaos}}:job:{job.id}", "payload", "{broken")
+    with Redis.from_url(scene.redis.url) as client:
+        spoil(client, scene.queue.broker.keys, job.id, payload="{broken")
     worker = await scene.worker()
     assert await scene.run(await scene.enqueue("work")) == 1
-    assert scene.redis.client.hget(f"evq:{{chaos}}:job:{job.id}", "state") == "failed"
+    assert scene.redis.client.zrange("evq:{chaos}:failed", 0, -1) == [job.id]
     assert worker.alive
 
 

@@ -11,6 +11,7 @@ from evq import Context, Worker
 from evq.ids import new_id
 from evq.keys import QueueKeys
 from tests.cli.conftest import Evq, Run, make_queue
+from tests.lua.lua_bench import spoil
 
 
 def test_a_payload_is_made_of_json_values_and_strings(evq: Evq, name: str) -> None:
@@ -195,7 +196,7 @@ def test_an_unknown_job_is_an_error(evq: Evq, name: str) -> None:
 def test_foreign_data_are_an_error_that_names_fsck(evq: Evq, name: str, redis_url: str) -> None:
     job_id = evq("enqueue", name, "send").out.strip()
     with Redis.from_url(redis_url) as client:
-        client.hdel(QueueKeys(name).of("job_of", job_id), "payload")
+        spoil(client, QueueKeys(name), job_id, payload=None)
         client.hset(QueueKeys(name)["limits"], "concurrency", "many")
 
     assert evq("jobs", name, "--json").json == []

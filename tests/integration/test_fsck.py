@@ -8,12 +8,12 @@ import anyio
 import pytest
 import redis
 
-from evq import Job, JobStatus, NewJob, Queue, RetryPolicy, TemporaryError, Worker
+from evq import Job, JobStatus, Queue, RetryPolicy, TemporaryError, Worker
 from evq.cli import fsck
 from evq.job import ReservedJob
 from evq.task import Task
 from tests.integration.running import until, working
-from tests.lua.lua_bench import Bench
+from tests.lua.lua_bench import Bench, spoil
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ Damage = Callable[[Bench, ReservedJob], object]
 DAMAGES: dict[str, tuple[Damage, str, str]] = {
     # what is done to Redis, and what is then found: where, and what
     "a foreign key": (
-        lambda bench, _: bench.redis.set(bench.key("job_of").removesuffix("job:") + "mine", 1),
+        lambda bench, _: bench.redis.set(bench.key("records").removesuffix("records") + "mine", 1),
         ":mine",
         "no key of evq",
     ),
@@ -61,40 +61,45 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         ":failed",
         "this is a string, where evq keeps a zset: delete it",
     ),
-    "a record of the wrong type": (
-        lambda bench, job: bench.redis.lpush(bench.key("job_of", "x"), job.id),
-        ":job:x",
+    "a hash of the wrong type": (
+        lambda bench, job: bench.redis.lpush(bench.key("payloads"), job.id),
+        ":payloads",
         "this is a list, where evq keeps a hash: delete it",
     ),
     "a record without state": (
-        lambda bench, job: bench.redis.hdel(bench.key("job_of", job.id), "state"),
+        lambda bench, job: bench.spoil(job.id, state=None),
         "{id}",
-        "its record has no state",
+        "its record cannot be read (Expected `str`, got `None` - at `$[0]`): HDEL evq:",
     ),
     "a record of no known state": (
-        lambda bench, job: bench.redis.hset(bench.key("job_of", job.id), "state", "lost"),
+        lambda bench, job: bench.spoil(job.id, state="lost"),
         "{id}",
-        "its record has no state",
+        "its record cannot be read (Invalid enum value 'lost' - at `$[0]`): HDEL evq:",
     ),
     "a record that is not whole": (
-        lambda bench, job: bench.redis.hdel(bench.key("job_of", job.id), "payload"),
+        lambda bench, job: bench.spoil(job.id, payload=None),
         "{id}",
-        "its record has no payload: delete evq:",
+        "its record has no payload: HDEL evq:",
     ),
     "a payload that is not JSON": (
-        lambda bench, job: bench.redis.hset(bench.key("job_of", job.id), "payload", "\x80{"),
+        lambda bench, job: bench.spoil(job.id, payload="\x80{"),
         "{id}",
-        "has a field that is not JSON: delete evq:",
+        "has a field that is not JSON: HDEL evq:",
     ),
-    "options that are not JSON": (
-        lambda bench, job: bench.redis.hset(bench.key("job_of", job.id), "options", "{"),
+    "a group that is no text": (
+        lambda bench, job: bench.spoil(job.id, group=7),
         "{id}",
-        "has a field that is not JSON: delete evq:",
+        "its record cannot be read (Expected `str | null`, got `int`",
+    ),
+    "no record at all": (
+        lambda bench, job: bench.redis.hset(bench.key("records"), job.id, "{}"),
+        "{id}",
+        "its record cannot be read",
     ),
     "a job in two sets": (
         lambda bench, job: bench.redis.zadd(bench.key("waiting"), {bench.members("delayed")[0]: 1}),
         "{delayed}",
-        "its state is delayed, but it is in delayed, waiting: delete evq:",
+        "its state is delayed, but it is in delayed, waiting: HDEL evq:",
     ),
     "a job in another's set": (
         lambda bench, job: [
@@ -102,12 +107,12 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
             bench.redis.zadd(bench.key("delayed"), {job.id: 1}),
         ],
         "{id}",
-        "its state is active, but it is in delayed: delete evq:",
+        "its state is active, but it is in delayed: HDEL evq:",
     ),
     "a waiting job that is lost": (
         lambda bench, _: bench.redis.zrem(bench.key("waiting_of", "g"), bench.members("waiting_of", "g")[0]),
         "{waiting}",
-        "its state is waiting, but it is in no set: delete evq:",
+        "its state is waiting, but it is in no set: HDEL evq:",
     ),
     "an active job without a lease": (
         lambda bench, job: bench.redis.zrem(bench.key("active"), job.id),
@@ -115,7 +120,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         "its state is active, but it is in no set",
     ),
     "a staged job that is in no batch": (
-        lambda bench, job: bench.redis.hset(bench.key("job_of", job.id), "state", "staged"),
+        lambda bench, job: bench.spoil(job.id, state="staged"),
         "{id}",
         "its state is staged, but it is in active",
     ),
@@ -174,15 +179,15 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         ":dedup:old",
         "has ended, or does not name it: delete it",
     ),
-    "an ended job that never expires": (
-        lambda bench, _: bench.redis.persist(bench.key("job_of", bench.members("failed")[0])),
+    "an ended job that would be kept for ever": (
+        lambda bench, _: bench.redis.zrem(bench.key("failed"), bench.members("failed")[0]),
         "{failed}",
-        "has ended, but will never expire: remove it",
+        "its state is failed, but it is in no set: HDEL evq:",
     ),
-    "a pending job that expires": (
-        lambda bench, _: bench.redis.pexpire(bench.key("job_of", bench.members("delayed")[0]), 100_000),
-        "{delayed}",
-        "is delayed, but will expire: PERSIST its key",
+    "a payload of no job": (
+        lambda bench, _: bench.redis.hset(bench.key("payloads"), "stranger", "{}"),
+        "stranger",
+        "has a payload, but no record: HDEL evq:",
     ),
 }
 
@@ -195,18 +200,6 @@ async def test_what_is_wrong_is_found_with_what_to_do(bench: Bench, job: Reserve
     damage(bench, job)
     found = [(finding.where, finding.what) for finding in await fsck.check(bench.broker)]
     assert any(place.endswith(where.format(**ids)) and what in text for place, text in found), found
-
-
-async def test_a_job_that_is_enqueued_again_after_its_record_has_expired_is_one_job(bench: Bench) -> None:
-    job = NewJob(task="send", payload=b"{}")
-    await bench.broker.enqueue([job])
-    await bench.fail(await bench.reserve())
-    bench.redis.delete(bench.key("job_of", job.id))  # as Redis does in time; `failed` forgets later
-    bench.later(1)
-    await bench.broker.enqueue([job])
-    assert await fsck.check(bench.broker) == []
-    assert await bench.broker.run("purge", state="failed", until_ms=bench.now, limit=10) == [1, 1]
-    assert (await bench.reserve()).id == job.id
 
 
 async def test_what_is_to_be_done_helps(bench: Bench, job: ReservedJob) -> None:
@@ -273,19 +266,14 @@ def note(queue: Queue) -> Task:
     return note
 
 
-def record(queue: Queue, job: Job) -> bytes:
-    return queue.broker.keys.of("job_of", job.id)
-
-
 SPOILS: dict[str, dict[str, Any]] = {
     "a payload that is not JSON": {"payload": "{"},
     "a payload that is no object": {"payload": "[1]"},
     "a payload that does not fit": {"payload": '{"m":1}'},
     "a payload that is not UTF-8": {"payload": b"\xff"},
-    "options that are not JSON": {"options": "{"},
-    "options that are no object": {"options": "7"},
-    "options of the wrong kinds": {"options": '{"group":{},"dedup":[],"deadline":"x","expires":null}'},
-    "numbers that are none": dict.fromkeys(("fence", "seq", "failures", "crashes", "priority", "created"), "x"),
+    "rare fields that are no map": {"rare": 7},
+    "rare fields of the wrong kinds": {"group": {}, "dedup": [], "deadline": "x", "expires": None, "crashes": "x"},
+    "numbers that are none": dict.fromkeys(("fence", "seq", "failures", "priority", "created"), "x"),
     "crashes that are none": {"crashed": "x y"},
     "no known state": {"state": "lost"},
     "a task that is not UTF-8": {"task": b"\xff"},
@@ -297,7 +285,7 @@ SPOILS: dict[str, dict[str, Any]] = {
 async def test_a_record_that_is_corrupt_stops_no_worker(queue: Queue, client: Any, note: Task, name: str) -> None:
     bad, failing = [await note.using(group="g", dedup_key=key).enqueue(n=n) for key, n in (("k", 1), ("l", -1))]
     for job in (bad, failing):
-        client.hset(record(queue, job), mapping=SPOILS[name])
+        spoil(client, queue.broker.keys, job.id, **SPOILS[name])
     async with working(queue, concurrency=2):
         for group in (None, "g"):
             good = await note.using(group=group).enqueue(n=2)
@@ -308,14 +296,13 @@ HARMLESS = {
     "a payload that is no object",
     "a payload that does not fit",
     "crashes that are none",
-    "a task that is not UTF-8",
 }
 
 
 @pytest.mark.parametrize("name", SPOILS)
 async def test_a_record_that_is_corrupt_is_found(queue: Queue, client: Any, note: Task, name: str) -> None:
     job = await note.enqueue(n=1)
-    client.hset(record(queue, job), mapping=SPOILS[name])
+    spoil(client, queue.broker.keys, job.id, **SPOILS[name])
     found = [finding.where for finding in await fsck.check(queue.broker)]
     assert (job.id in found) == (name not in HARMLESS)
 
@@ -323,7 +310,7 @@ async def test_a_record_that_is_corrupt_is_found(queue: Queue, client: Any, note
 @pytest.mark.parametrize("field", ["payload", "task", "state", "created", "priority"])
 async def test_a_record_that_is_not_whole_stops_no_worker(queue: Queue, client: Any, note: Task, field: str) -> None:
     bad = await note.enqueue(n=1)
-    client.hdel(record(queue, bad), field)
+    spoil(client, queue.broker.keys, bad.id, **{field: None})
     async with working(queue):
         assert await (await note.enqueue(n=2)).result(5) == 2
 
@@ -339,7 +326,7 @@ async def test_a_foreign_member_stops_no_worker(
 
     heard: list[int] = []
     client.zadd(queue.broker.keys[place], {member: 1})
-    client.set(queue.broker.keys.of("job_of", "string"), "no record")
+    client.hset(queue.broker.keys["records"], "string", "no record")
     client.zadd(queue.broker.keys["workers"], {"another": "inf"})  # without whom leases are not looked at, yet
     async with working(queue):
         assert await (await note.enqueue(n=2)).result(5) == 2
@@ -354,7 +341,7 @@ async def _is(what: object) -> bool:
 
 async def test_progress_that_is_corrupt_stops_no_worker(queue: Queue, client: Any, note: Task) -> None:
     job = await note.enqueue(n=1)
-    client.hset(record(queue, job), "fence", 1)
+    spoil(client, queue.broker.keys, job.id, progressed=True)
     client.set(queue.broker.keys.of("progress_of", job.id), "{")
     await Worker(queue).run(burst=True)
     other = await note.enqueue(n=2)

@@ -21,6 +21,7 @@ from evq.isolation import PROGRAM, _follow, isolates, run_attempt
 from evq.job import ReservedJob
 from tests.integration import isolated
 from tests.integration.running import until, until_status, working
+from tests.lua.lua_bench import spoil
 
 pytestmark = pytest.mark.anyio
 
@@ -235,7 +236,7 @@ async def test_a_suspect_is_run_apart_and_cannot_end_the_worker_again(queue: Que
     job = await isolated.kill_the_worker.enqueue()
     with Redis.from_url(queue.url) as redis:
         now = int(redis.time()[0]) * 1000
-        redis.hset(f"evq:{{isolated}}:job:{job.id}", "crashed", f"{now} {now}")
+        spoil(redis, queue.broker.keys, job.id, crashed=f"{now} {now}")
     async with working(queue):
         with pytest.raises(JobFailed, match="Poison"):
             await job.result(10)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
+import msgspec
 import redis
 
 from evq.broker import Broker, Call, Reply, Reserved
@@ -46,6 +46,36 @@ end
 """
 
 
+COMMON = (
+    *("state", "task", "payload", "created", "priority", "due", "seq", "fence", "failures"),
+    *("started", "ended", "worker", "error", "result"),
+)
+"""The fields of a record in their order; behind them come those that are rare, as a map."""
+
+
+def unpack_record(packed: bytes) -> dict[str, Any]:
+    """Read a record; a field that a job does not have is not there."""
+    *common, rare = msgspec.msgpack.decode(bytes([0x90 + len(COMMON) + 1]) + packed)
+    return {name: value for name, value in zip(COMMON, common, strict=True) if value is not None} | (rare or {})
+
+
+def pack_record(fields: Mapping[str, Any]) -> bytes:
+    """Write a record as the scripts do."""
+    rare = {name: value for name, value in fields.items() if name not in COMMON}
+    return b"".join(map(_pack, [*(fields.get(name) for name in COMMON), rare.get("rare", rare or None)]))
+
+
+def _pack(value: Any) -> bytes:
+    if isinstance(value, bytes):  # a short text, as Lua has it, that need not be UTF-8
+        return bytes([0xA0 + len(value)]) + value
+    return msgspec.msgpack.encode(value)
+
+
+def spoil(client: Any, keys: QueueKeys, job_id: str, **fields: Any) -> None:
+    """Change fields of a record, as no script would; *client* gives bytes."""
+    client.hset(keys["records"], job_id, pack_record(unpack_record(client.hget(keys["records"], job_id)) | fields))
+
+
 def scripts_of_the_test(changed: Mapping[str, str] | None = None) -> Mapping[str, Script]:
     """Build the scripts with the test's clock, and with the sources that are *changed*, by name."""
     sources, includes = read_sources("evq.lua"), read_sources("evq.lua.include") | {"now": _CLOCK}
@@ -65,10 +95,12 @@ class Bench:
         scripts = scripts or scripts_of_the_test()
         self.broker = Broker(url, self.keys, keep_ms=KEEP_MS, keep_count=keep_count, scripts=scripts)
         self.redis: Any = redis.Redis.from_url(url, decode_responses=True)
+        self.raw: Any = redis.Redis.from_url(url)
         self.at(START_MS)
 
     async def close(self) -> None:
         self.redis.close()
+        self.raw.close()
         await self.broker.close()
 
     # The clock
@@ -213,16 +245,24 @@ class Bench:
     def key(self, name: str, suffix: str = "") -> str:
         return self.keys.of(name, suffix).decode()
 
-    def record(self, job_id: str) -> dict[str, str]:
-        record: dict[str, str] = self.redis.hgetall(self.key("job_of", job_id))
-        return record
+    def record(self, job_id: str) -> dict[str, Any]:
+        """Read the fields of a record that there are, those that are rare among them."""
+        packed = self.raw.hget(self.key("records"), job_id)
+        return {} if packed is None else unpack_record(packed)
+
+    def drop(self, job_id: str) -> None:
+        """Delete a record, as no script would."""
+        self.raw.hdel(self.key("records"), job_id)
+
+    def spoil(self, job_id: str, **fields: Any) -> None:
+        spoil(self.raw, self.keys, job_id, **fields)
 
     def seq(self, job_id: str) -> int:
-        return int(self.record(job_id).get("seq", 0))
+        seq: int = self.record(job_id).get("seq", 0)
+        return seq
 
     def group(self, job_id: str) -> str | None:
-        group: str | None = orjson.loads(self.record(job_id).get("options", "{}")).get("group")
-        return group
+        return self.record(job_id).get("group")
 
     def state(self, job_id: str) -> str | None:
         return self.record(job_id).get("state")
@@ -246,7 +286,7 @@ class Bench:
     def everything(self) -> dict[str, Any]:
         """Read all that the queue keeps, to compare it with what is there later."""
         found: dict[str, Any] = {}
-        for key in sorted(self.redis.scan_iter(match=self.key("job_of").removesuffix("job:") + "*")):
+        for key in sorted(self.redis.scan_iter(match=self.key("records").removesuffix("records") + "*")):
             if key.startswith(self.key("metrics_of")) or key == self.key("progress_of", "clock"):
                 continue  # metrics count calls, too, and the clock is the test's
             found[key] = self.redis.dump(key) if self.redis.type(key) == "stream" else self._content(key)
@@ -255,7 +295,7 @@ class Bench:
     def _content(self, key: str) -> Any:
         match self.redis.type(key):
             case "hash":
-                return self.redis.hgetall(key)
+                return self.raw.hgetall(key)
             case "zset":
                 return self.redis.zrange(key, 0, -1, withscores=True)
             case "set":

@@ -19,7 +19,7 @@ async def test_a_crash_counts_no_attempt_and_the_job_goes_in_front(lua: Bench) -
     assert lua.events()[-1] == ("reclaimed", [job.id])
     again = await lua.reserve()
     assert (again.id, again.attempt) == (job.id, 1)
-    assert lua.record(job.id)["crashes"] == "1"
+    assert lua.record(job.id)["crashes"] == 1
 
 
 async def test_a_stale_crash_changes_nothing_and_a_resent_one_counts_once(lua: Bench) -> None:
@@ -29,7 +29,7 @@ async def test_a_stale_crash_changes_nothing_and_a_resent_one_counts_once(lua: B
     again = await lua.reserve()
     assert await lua.crash(again) is Reply.OK
     assert await lua.crash(again) is Reply.REPEATED
-    assert lua.record(job.id)["crashes"] == "2"
+    assert lua.record(job.id)["crashes"] == 2
 
 
 @pytest.mark.parametrize("verb", ["crash", "lose"])
@@ -52,7 +52,7 @@ async def test_crashes_of_more_than_72_hours_ago_are_forgiven(lua: Bench) -> Non
         await lua.crash(job)
         lua.later(37 * HOUR)
         job = await lua.reserve(isolates=False)
-    assert lua.record(job.id)["crashes"] == "8"
+    assert lua.record(job.id)["crashes"] == 8
 
 
 async def test_a_job_lost_twice_is_run_in_a_process_of_its_own_if_its_worker_can(lua: Bench) -> None:

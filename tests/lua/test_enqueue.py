@@ -17,9 +17,12 @@ async def test_a_job_waits_with_all_that_was_said_of_it(lua: Bench) -> None:
     assert record == {
         "task": "send",
         "payload": '{"n":1}',
-        "priority": "7",
-        "created": str(START_MS),
+        "priority": 7,
+        "created": START_MS,
         "state": "waiting",
+        "seq": 0,
+        "fence": 0,
+        "failures": 0,
     }
     assert lua.members("waiting") == [job_id]
     assert lua.events() == [("enqueued", [job_id])]
@@ -35,7 +38,7 @@ def moment(ms: int) -> datetime:
 async def test_a_job_with_a_delay_or_a_moment_is_delayed_until_then(lua: Bench, options: dict[str, Any]) -> None:
     job_id = await lua.enqueue(**options)
     assert lua.state(job_id) == "delayed"
-    assert lua.record(job_id)["due"] == str(START_MS + 500)
+    assert lua.record(job_id)["due"] == START_MS + 500
     assert lua.members("waiting") == []
     assert lua.members("delayed") == [job_id]
 

@@ -40,7 +40,7 @@ async def test_a_lost_lease_changes_nothing_even_if_nobody_has_the_job_yet(lua: 
 @every_write
 async def test_a_job_that_is_gone_is_stale(lua: Bench, write: Write) -> None:
     job = await lua.start()
-    lua.redis.delete(lua.key("job_of", job.id))
+    lua.drop(job.id)
     assert await write(lua, job) is Reply.STALE
 
 

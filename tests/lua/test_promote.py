@@ -42,12 +42,12 @@ async def test_promotion_raises_the_sequence_number(lua: Bench) -> None:
     job_id = await lua.enqueue(delay=0.1)
     lua.later(100)
     await lua.broker.maintain(100)
-    assert lua.record(job_id)["seq"] == "1"
+    assert lua.record(job_id)["seq"] == 1
 
 
 async def test_an_id_without_a_record_is_dropped(lua: Bench) -> None:
     lost = await lua.enqueue(delay=0.1)
-    lua.redis.delete(lua.key("job_of", lost))
+    lua.drop(lost)
     lua.later(100)
     assert await lua.broker.maintain(100) is None
     assert lua.members("delayed") == lua.members("waiting") == []

@@ -11,7 +11,7 @@ async def test_a_lost_job_comes_back_in_front_and_counts_no_attempt(lua: Bench) 
     waiting = await lua.enqueue()
     await lua.lose(job)
     assert lua.members("waiting") == [job.id, waiting]
-    assert lua.record(job.id)["crashes"] == "1"
+    assert lua.record(job.id)["crashes"] == 1
     assert ("reclaimed", [job.id]) in lua.events()
     again = await lua.reserve()
     assert (again.id, again.attempt) == (job.id, 1)
@@ -54,7 +54,7 @@ async def test_reclaim_is_bounded_and_wakes_workers(lua: Bench) -> None:
 
 async def test_an_id_without_a_record_is_dropped(lua: Bench) -> None:
     job = await lua.start()
-    lua.redis.delete(lua.key("job_of", job.id))
+    lua.drop(job.id)
     await lua.outlive(LEASE_MS)
     await lua.broker.maintain(100)
     assert lua.members("active") == lua.members("waiting") == []

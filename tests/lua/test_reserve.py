@@ -21,7 +21,7 @@ async def test_a_lease_has_a_deadline_a_worker_and_a_fence(lua: Bench) -> None:
     assert (job.fence, job.failures, job.progress, job.payload) == (lua.now, 0, None, b'{"n":1}')
     assert lua.scores("active")[job.id] == lua.now + LEASE_MS
     record = lua.record(job.id)
-    assert (record["state"], record["worker"], record["started"]) == ("active", "w1", str(lua.now))
+    assert (record["state"], record["worker"], record["started"]) == ("active", "w1", lua.now)
 
 
 async def test_every_reserve_raises_the_fence(lua: Bench) -> None:
@@ -33,11 +33,10 @@ async def test_every_reserve_raises_the_fence(lua: Bench) -> None:
 
 async def test_no_fence_comes_twice_though_redis_has_lost_its_last_writes(lua: Bench) -> None:
     job_id = await lua.enqueue()
-    key = lua.key("job_of", job_id)
-    record = lua.redis.hgetall(key)
+    record = lua.record(job_id)
     lost = await lua.reserve()
-    lua.redis.delete(key, lua.key("active"))
-    lua.redis.hset(key, mapping=record)
+    lua.redis.delete(lua.key("active"))
+    lua.spoil(job_id, **record)
     lua.redis.zadd(lua.key("waiting"), {job_id: 0})
     lua.later(1)
     again = await lua.reserve()
@@ -129,7 +128,7 @@ async def test_a_later_attempt_sees_the_progress_of_the_earlier_one(lua: Bench) 
 async def test_a_waiting_id_without_a_record_is_dropped(lua: Bench) -> None:
     lost = await lua.enqueue()
     kept = await lua.enqueue()
-    lua.redis.delete(lua.key("job_of", lost))
+    lua.drop(lost)
     assert [job.id for job in (await lua.take(2)).jobs] == [kept]
     assert lua.members("waiting") == []
 
@@ -137,7 +136,7 @@ async def test_a_waiting_id_without_a_record_is_dropped(lua: Bench) -> None:
 @pytest.mark.parametrize("state", ["completed", "delayed", "active"])
 async def test_a_waiting_id_of_a_job_that_does_not_wait_is_dropped(lua: Bench, state: str) -> None:
     job_id = await lua.enqueue()
-    lua.redis.hset(lua.key("job_of", job_id), "state", state)
+    lua.spoil(job_id, state=state)
     assert (await lua.take()).jobs == []
     assert (lua.state(job_id), lua.members("waiting"), lua.members("active")) == (state, [], [])
 
@@ -145,7 +144,7 @@ async def test_a_waiting_id_of_a_job_that_does_not_wait_is_dropped(lua: Bench, s
 async def test_a_parked_id_without_a_record_is_dropped(lua: Bench) -> None:
     lost = await lua.enqueue("strange")
     await lua.take()
-    lua.redis.delete(lua.key("job_of", lost))
+    lua.drop(lost)
     assert (await lua.take(tasks=("strange",))).jobs == []
     assert lua.redis.exists(lua.key("parked_tasks")) == 0
 

@@ -68,7 +68,7 @@ def test_bodies_name_their_keys_and_arguments(name: str) -> None:
 @every_file
 def test_every_key_of_a_header_is_used_and_every_key_used_is_in_it(name: str) -> None:
     header = parse_header(BOTH[name])
-    words = set(re.findall(r"[a-z_]+", re.sub(r'"[^"]*"|--.*', "", "\n".join(code_of(BOTH[name])))))
+    words = set(re.findall(r"(?<![.\w])[a-z_]+", re.sub(r'"[^"]*"|--.*', "", "\n".join(code_of(BOTH[name])))))
     local = set(re.findall(r"local (\w+)", body_of(BOTH[name])))
     arguments = {argument for argument, _ in (*header.argv, *header.each)}
     used = {word for word in words & KEYS.keys() if word not in local and word not in arguments}

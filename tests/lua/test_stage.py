@@ -92,7 +92,7 @@ async def test_staged_jobs_keep_their_options(lua: Bench) -> None:
     delayed, grouped, urgent = (job.id for job in some)
     assert lua.members("delayed") == [delayed]
     assert lua.members("waiting_of", "a") == [grouped]
-    assert lua.record(urgent)["priority"] == "3"
+    assert lua.record(urgent)["priority"] == 3
 
 
 async def test_a_batch_whose_producer_is_gone_is_dropped_and_cannot_be_marked(lua: Bench) -> None:

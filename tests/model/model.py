@@ -89,10 +89,9 @@ class Model:
         self._release_key(job)
         for waiter in self.waiters.pop(job.id, ()):
             self.told[waiter].append(job.id)
-        job.until = self.now + self.keep_ms
         if f"{job.task} {state}" in self.hooks:
+            self.to_tell = {of: ms for of, ms in self.to_tell.items() if ms > self.now - WEEK_MS}
             self.to_tell[job.id] = self.now
-            job.until += WEEK_MS
 
     def _release_key(self, job: Job) -> None:
         key = job.options.get("dedup", "")
@@ -104,27 +103,26 @@ class Model:
             self.index[state] |= dict.fromkeys(ids, self.now)
             self.totals[state] += len(ids)
             self.figures[state] += len(ids)
-            old = len(_due(self.index[state], self.now - self.keep_ms))
-            excess = min(max(old, len(self.index[state]) - self.keep_count), 2 * len(ids))
-            self._let_go(state, _due(self.index[state])[: max(0, excess)])
+            self._let_old_go(state, 2 * len(ids))
         self._ends.clear()
+
+    def _let_old_go(self, state: str, most: int) -> int:
+        old = len(_due(self.index[state], self.now - self.keep_ms))
+        looks = max(0, min(max(old, len(self.index[state]) - self.keep_count), most))
+        self._let_go(state, _due(self.index[state])[:looks])
+        return looks
 
     def _let_go(self, state: str, ids: Iterable[str]) -> int:
         index, gone = self.index[state], [job_id for job_id in ids if job_id not in self.to_tell]
         index |= dict.fromkeys((job_id for job_id in ids if job_id in self.to_tell), self.now)
         for job_id in gone:
             del index[job_id]
-            if self._ended_so(job_id, state):
-                self._forget(job_id)
+            self._forget(job_id)
         return len(gone)
 
     def _forget(self, job_id: str) -> None:
         self.jobs.pop(job_id, None)
         self.waiters.pop(job_id, None)
-
-    def _ended_so(self, job_id: str, state: str) -> bool:
-        """Tell whether there is the end that an index knows: a job whose record expired may be enqueued again."""
-        return job_id in self.jobs and self.jobs[job_id].state == state
 
     # New jobs
 
@@ -164,6 +162,7 @@ class Model:
 
     def _replace(self, job: Job, new: New) -> None:
         job.payload = new.payload
+        job.beside = job.beside or len(new.payload) > 1024
         job.seq += 1
         if new.mode == "debounce":
             self._go("enqueue", job, State.DELAYED)
@@ -196,6 +195,7 @@ class Model:
             id=new.id,
             task=new.task,
             payload=new.payload,
+            beside=len(new.payload) > 1024,
             priority=new.priority,
             created=self.now,
             due=due if due > self.now else None,
@@ -205,7 +205,6 @@ class Model:
         if old := self.jobs.get(new.id):  # it was staged by a producer that has begun anew
             self._go("expire", old, GONE)
             job.cancel, job.watched, job.seq = old.cancel, old.watched, old.seq
-            job.due, job.batch, job.options = job.due or old.due, batch or old.batch, job.options or old.options
         self.jobs[job.id] = job
         if new.dedup:
             self.dedup[new.dedup] = job.id
@@ -259,7 +258,7 @@ class Model:
                 self._end("move", job, State.CANCELLED)
             else:
                 job.batch = None
-                self._place("move", job, front="front" in job.options)
+                self._place("move", job, front=bool(job.options.pop("front", False)))
         return limit
 
     # Reserve
@@ -377,18 +376,17 @@ class Model:
 
     def _check(self, job_id: str, fence: int) -> tuple[str, Job | None]:
         job = self.jobs.get(job_id)
-        if job is not None and job.settled == fence:
-            return "REPEATED", None
         if job is not None and job.state == State.ACTIVE and job.fence == fence:
             return "OK", job
-        return "STALE", None
+        return "REPEATED" if job is not None and fence in (job.fence, job.settled) else "STALE", None
 
     def settle(self, verb: str, leases: Iterable[tuple[str, int]], delay_ms: int) -> list[str]:
         words, in_front = [], []
         for job_id, fence in leases:
             word, job = self._check(job_id, fence)
             if job is not None:
-                job.settled = fence
+                if verb in ("backoff", "snooze", "crash"):
+                    job.settled = fence
                 getattr(self, f"_{verb}")(job, delay_ms)
                 if verb == "snooze" and job.state == State.WAITING:
                     in_front.append(job)
@@ -473,7 +471,7 @@ class Model:
         word, job = self._check(job_id, fence)
         if job is not None:
             self._go("progress", job, State.ACTIVE)
-            job.progress = percentage
+            job.progress, job.progressed = percentage, True
             job.seq += 1
         return word
 
@@ -485,13 +483,8 @@ class Model:
 
     # Time
 
-    def later(self, ms: int) -> list[str]:
-        """Let time pass; return the jobs whose records expire."""
+    def later(self, ms: int) -> None:
         self.now += ms
-        gone = [job.id for job in self.jobs.values() if job.until is not None and job.until <= self.now]
-        for job_id in gone:
-            self._forget(job_id)
-        return gone
 
     def reclaim(self, limit: int) -> int:
         count = self._reclaim(limit)
@@ -501,6 +494,8 @@ class Model:
     def _reclaim(self, limit: int) -> int:
         expired = _due({job.id: job.lease for job in self.jobs_in(State.ACTIVE)}, self.now)[:limit]
         jobs = [self.jobs[job_id] for job_id in reversed(expired)] if self._held_until() <= self.now else []
+        for job in jobs:
+            job.fence += 1
         return sum(self._take_back("reclaim", job, 10 if job.isolated else 3) for job in jobs)
 
     def _silent(self) -> bool:
@@ -522,9 +517,10 @@ class Model:
         for group in _due(self.throttled, self.now)[:limit]:
             del self.throttled[group]
 
-    def expire(self, limit: int) -> None:
+    def expire(self, limit: int) -> int:
         self._expire(limit)
         self._finish()
+        return max(self._let_old_go(state, limit) for state in self.index)
 
     def _expire(self, limit: int) -> None:
         for job_id in _due(self.deadlines, self.now)[:limit]:
@@ -585,7 +581,8 @@ class Model:
         self.to_tell.pop(job.id, None)
         self._go("replay", job, State.WAITING)
         job.failures, job.error, job.cancel, job.ended, job.settled = 0, None, False, None, None
-        job.crashed, job.isolated, job.hook_runs, job.progress, job.until = [], False, 0, None, None
+        job.crashed, job.isolated, job.hook_runs, job.progress, job.progressed = [], False, 0, None, False
+        job.watched = False
         job.due = self.now
         job.seq += 1
         self._wait(job)
@@ -609,7 +606,7 @@ class Model:
     def purge(self, state: str, until_ms: int, limit: int) -> list[int]:
         found = _due(self.index[state], until_ms)[:limit]
         for job_id in found:
-            if job_id not in self.to_tell and self._ended_so(job_id, state):
+            if job_id not in self.to_tell:
                 self._go("purge", self.jobs[job_id], GONE)
                 self.jobs[job_id].state = state
         return [len(found), self._let_go(state, found)]
@@ -657,7 +654,6 @@ class Model:
                     job.hook_runs = 0
             elif job and job.seq == seq:
                 self.to_tell.pop(member, None)
-                job.until = self.now + self.keep_ms
 
 
 def _due(scores: Mapping[str, int], now: float = math.inf) -> list[str]:

@@ -29,24 +29,20 @@ MUTATIONS = {
     "a lease does not raise the fence": Mutation(
         "lease_job", "math.max(job.fence + 1, time)", "math.max(job.fence, time)"
     ),
-    "a settle is not remembered": Mutation("snooze", '"settled", fence, "due", due', '"due", due'),
+    "a settle is not remembered": Mutation("snooze", "  job.rare.settled = fence\n", ""),
     "an ack writes before it removes": Mutation(
-        "ack",
-        """  leave_active(id, job)
-  end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
-""",
-        """  end_job(id, job, "completed", time, keep_ms, "result", result, "settled", fence)
-  leave_active(id, job)
-""",
+        "settle_each",
+        "  leave_active(held)\n  return each_lease(act)\n",
+        "  local words = each_lease(act)\n  leave_active(held)\n  return words\n",
     ),
     "an end keeps its dedup key": Mutation(
-        "end_job", 'if job.options.dedup and redis.call("GET"', 'if false and redis.call("GET"'
+        "end_job", 'if rare.dedup and redis.call("GET"', 'if false and redis.call("GET"'
     ),
     "a remove keeps its dedup key": Mutation(
-        "remove", 'if job.options.dedup and redis.call("GET"', 'if false and redis.call("GET"'
+        "remove", 'if dedup and redis.call("GET"', 'if false and redis.call("GET"'
     ),
     "a lost worker counts as no crash": Mutation(
-        "take_back", "local key, crashes = job_of .. id, { time }", "local key, crashes = job_of .. id, {}"
+        "take_back", "local rare, crashes = job.rare, { time }", "local rare, crashes = job.rare, {}"
     ),
     "whoever ran isolated is blamed at once": Mutation("reclaim_expired", "and 10 or 3", "and 3 or 3"),
     "an end gives no place in its group back": Mutation("leave_active", '"active", -1)', '"active", 0)'),
@@ -57,11 +53,9 @@ MUTATIONS = {
     "a pause of a group is ignored": Mutation("place_group", "and not paused", "and true"),
     "a rate is never spent": Mutation("allowance", "if interval and count > 0 then", "if false then"),
     "a group that was held back stays so": Mutation("promote_due", '    redis.call("ZREM", throttled, group)\n', ""),
-    "a retry forgets that the job was cancelled": Mutation("backoff", "if job.cancel then", "if false then"),
-    "a reclaim forgets that the job was cancelled": Mutation("take_back", "if job.cancel then", "if false then"),
-    "a delayed job loses its priority": Mutation(
-        "to_waiting", 'tonumber(redis.call("HGET", job_of .. id, "priority")) or 2048', "2048"
-    ),
+    "a retry forgets that the job was cancelled": Mutation("backoff", "if job.rare.cancel then", "if false then"),
+    "a reclaim forgets that the job was cancelled": Mutation("take_back", "if rare.cancel then", "if false then"),
+    "a delayed job loses its priority": Mutation("to_waiting", "job.priority *", "2048 *"),
     "what goes in front goes behind": Mutation("to_waiting", "(front and -sequence or sequence)", "sequence"),
     "an expired job stays where it waits": Mutation(
         "expire_due", "withdraw(id, job)", 'job.state ~= "active" and job.state ~= "staged"'
@@ -70,17 +64,24 @@ MUTATIONS = {
         "mark", ' and redis.call("LLEN", staged_of .. batch) == count then', " then"
     ),
     "a dropped batch takes jobs along that were enqueued again": Mutation(
-        "expire_due", 'if redis.pcall("HGET", job_of .. id, "batch") == batch then', "if true then"
+        "expire_due", "if job and job.rare.batch == batch then", "if job then"
     ),
-    "a job of a batch that may be dropped stands": Mutation("stands", "    return false\n", "    return state\n"),
-    "a cancelled job of a batch runs": Mutation("move_marked", "if job.cancel then", "if false then"),
-    "a replay keeps the failures": Mutation("replay", '"HDEL", key, "failures", "error"', '"HDEL", key, "error"'),
-    "an unparked job leaves its group": Mutation("unpark", "job.options.group, false, score", "nil, false, score"),
-    "what is kept of an end is deleted though the job was enqueued again": Mutation(
-        "forget", "if not found or found == state then", "if true then"
+    "a job of a batch that may be dropped stands": Mutation("stands", "    return false\n", "    return true\n"),
+    "a cancelled job of a batch runs": Mutation("move_marked", "if job.rare.cancel then", "if false then"),
+    "a replay keeps the failures": Mutation("replay", "time, 0, nil, nil", "time, job.failures, nil, nil"),
+    "an unparked job leaves its group": Mutation(
+        "unpark", "to_waiting(id, job, false, score)", "to_waiting(id, { rare = {} }, false, score)"
     ),
-    "jobs are let go whose hooks have not run": Mutation(
-        "let_go", 'if redis.call("ZSCORE", ended, id) then', "if false then"
+    "jobs are let go whose hooks have not run": Mutation("let_go", "if listed then", "if false then"),
+    "a lease that was lost counts as one that has settled its job": Mutation(
+        "reclaim_expired", "job.fence = job.fence + 1 --", "job.fence = job.fence --"
+    ),
+    "a payload that was large is kept twice": Mutation("payload", "job.payload and #payload", "#payload"),
+    "a job is forgotten, but for its payload": Mutation(
+        "forget", '    redis.call("HDEL", payloads, unpack(ids))\n', ""
+    ),
+    "whoever watches a job is not told if its producer begins anew": Mutation(
+        "new_job", "old and old.rare.watched", "nil"
     ),
     "a silence is not noticed": Mutation("held_until", "== 0 then", "< 0 then"),
 }

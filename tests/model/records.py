@@ -44,11 +44,13 @@ class New:
 
 @dataclass(kw_only=True)
 class Job:
-    """A job's record, and what Redis keeps elsewhere: its place among the waiting, its lease, its time to live."""
+    """A job's record, and what Redis keeps elsewhere: its place among the waiting, its lease."""
 
     id: str
     task: str
     payload: str
+    beside: bool
+    """Whether the payload is large, or was: then it is kept beside the record."""
     priority: int
     created: int
     options: dict[str, Any]
@@ -73,8 +75,8 @@ class Job:
 
     place: tuple[int, int] = (0, 0)
     lease: int = 0
-    until: int | None = None
     progress: float | None = None
+    progressed: bool = False
     log: list[str] = field(default_factory=list)
 
     @property
@@ -89,36 +91,31 @@ class Job:
         return None
 
     def record(self) -> dict[str, Any]:
-        """Return the record as Redis keeps it: a field that has the default is not there."""
+        """Return the record as Redis keeps it: most fields are there only if they differ from the default."""
         optional = {
             name: getattr(self, name)
             for name in [
                 "due",
                 "batch",
-                "seq",
-                "fence",
                 "worker",
                 "started",
                 "settled",
-                "failures",
                 "crashes",
                 "isolated",
                 "cancel",
                 "watched",
+                "progressed",
                 "hook_runs",
                 "ended",
                 "result",
                 "error",
-                "options",
             ]
         }
-        optional |= {"crashed": " ".join(map(str, self.crashed)), "ttl": self.until is not None}
-        always = {"task": self.task, "payload": self.payload, "state": self.state}
-        always |= {"priority": str(self.priority), "created": str(self.created)}
-        return always | {
-            name: value if name == "options" else str(int(value) if isinstance(value, bool) else value)
-            for name, value in optional.items()
-            if value
+        optional |= self.options | {"crashed": " ".join(map(str, self.crashed))}
+        optional["payload"] = None if self.beside else self.payload
+        always = ("task", "state", "priority", "created", "seq", "fence", "failures")
+        return {name: getattr(self, name) for name in always} | {
+            name: value for name, value in optional.items() if value
         }
 
 

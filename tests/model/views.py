@@ -8,7 +8,7 @@ import orjson
 
 from evq.keys import KEYS
 from evq.lifecycle import State
-from tests.lua.lua_bench import Bench
+from tests.lua.lua_bench import Bench, unpack_record
 from tests.model.model import Model
 
 HINTS = {"events", "wake"}
@@ -27,6 +27,7 @@ def expected(model: Model) -> dict[str, Any]:
         parked[job.task].append(job.id)
     return {
         "jobs": {job.id: job.record() for job in model.jobs.values()},
+        "payloads": {job.id: job.payload for job in model.jobs.values() if job.beside},
         "waiting": _some(waiting),
         "delayed": {job.id: job.due for job in model.jobs_in(State.DELAYED)},
         "active": {job.id: job.lease for job in model.jobs_in(State.ACTIVE)},
@@ -70,7 +71,10 @@ def observe(bench: Bench) -> dict[str, Any]:
     for minute in found["metrics_of"].values():
         figures.update({name: int(text) for name, text in minute.items() if name not in HEART_FIGURES})
     return {
-        "jobs": {job_id: _record(fields) for job_id, fields in found["job_of"].items()},
+        "jobs": {
+            job_id.decode(): _record(packed) for job_id, packed in bench.raw.hgetall(bench.key("records")).items()
+        },
+        "payloads": found["payloads"].get("", {}),
         "waiting": {**orders("waiting"), **orders("waiting_of")},
         "delayed": scores("delayed"),
         "active": scores("active"),
@@ -99,13 +103,13 @@ def observe(bench: Bench) -> dict[str, Any]:
 
 def _contents(bench: Bench) -> defaultdict[str, dict[str, Any]]:
     """Read every key of the queue: by its name in `KEYS`, then by its suffix."""
-    prefix, pipe = bench.key("job_of").removesuffix("job:"), bench.redis.pipeline(transaction=False)
+    prefix, pipe = bench.key("records").removesuffix("records"), bench.redis.pipeline(transaction=False)
     wanted = []
     for key in bench.redis.keys(prefix + "*"):
         tail = key.removeprefix(prefix)
         head, colon, suffix = tail.partition(":")
         name = _TAILS.get(tail) or _TAILS[head + colon]
-        if name in HINTS | HEARTS or key == bench.key("progress_of", "clock"):
+        if name in HINTS | HEARTS | {"records"} or key == bench.key("progress_of", "clock"):
             continue
         wanted.append((name, suffix))
         match KEYS[name][1].split()[0]:
@@ -119,22 +123,17 @@ def _contents(bench: Bench) -> defaultdict[str, dict[str, Any]]:
                 pipe.lrange(key, 0, -1)
             case _:
                 pipe.get(key)
-        pipe.pttl(key)
-    replies = pipe.execute()
     found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-    for (name, suffix), content, ttl in zip(wanted, replies[::2], replies[1::2], strict=True):
-        found[name][suffix] = content | {"ttl": ttl} if name == "job_of" else content
+    for (name, suffix), content in zip(wanted, pipe.execute(), strict=True):
+        found[name][suffix] = content
     return found
 
 
-def _record(fields: dict[str, Any]) -> dict[str, Any]:
-    record = _without(fields, "ttl")
-    for name in ("options", "error"):
-        if name in record:
-            record[name] = orjson.loads(record[name])
+def _record(packed: bytes) -> dict[str, Any]:
+    record = unpack_record(packed)
     if "error" in record:
-        record["error"] = record["error"]["type"]  # its message is for people
-    return record | ({} if fields["ttl"] == -1 else {"ttl": "1"})
+        record["error"] = orjson.loads(record["error"])["type"]  # its message is for people
+    return record
 
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:

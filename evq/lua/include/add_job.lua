@@ -4,9 +4,10 @@
 
   KEYS  counters
 ]]
+-- @include records
 -- @include stands
 -- @include hold_key
--- @include write_job
+-- @include new_job
 -- @include place_job
 -- @include wake_workers
 -- @include emit
@@ -25,9 +26,9 @@ local function add_job(id, task, payload, options_json, time)
     end
     return held
   end
-  local kept, due = write_job(id, task, payload, options, time)
-  place_job(id, kept, due, options.front, time)
-  ready = ready + (due > time and 0 or 1)
+  local job = new_job(id, task, payload, options, time)
+  place_job(id, job, options.front)
+  ready = ready + (job.due and 0 or 1)
   added[#added + 1] = id
   return "OK"
 end
@@ -42,4 +43,5 @@ local function finish_adding(time)
     tally("enqueued", #added)
     write_tally(time)
   end
+  save_jobs()
 end

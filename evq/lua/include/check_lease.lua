@@ -4,13 +4,13 @@
   REPEATED  this very lease has settled the job before: a resent call, to be left without effect
   STALE     no: the lease was lost
 ]]
--- @include read_job
+-- @include records
 local function check_lease(id, fence)
   local job = read_job(id)
-  if job and job.settled == fence then
-    return "REPEATED"
-  elseif job and job.state == "active" and job.fence == fence then
+  if job and job.fence == fence and job.state == "active" then
     return "OK", job
+  elseif job and (job.fence == fence or job.rare.settled == fence) then
+    return "REPEATED"
   end
   return "STALE"
 end

@@ -1,7 +1,16 @@
 --[[ each_lease: do `act` to each job of EACH whose lease the caller still holds. Returns a word a job: OK unless `act`
   gives another.
 ]]
+-- @include records
 -- @include check_lease
+local function read_each()
+  local ids = {}
+  for id in each() do
+    ids[#ids + 1] = id
+  end
+  read_jobs(ids)
+end
+
 local function each_lease(act)
   local words, item = {}, each()
   local function one(id, fence, ...)
@@ -11,6 +20,7 @@ local function each_lease(act)
     end
     return id
   end
+  read_each()
   while one(item()) do end
   return words
 end

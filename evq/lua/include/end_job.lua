@@ -1,11 +1,11 @@
---[[ end_job: bring a job to its final state, with further fields, and let everyone know who must: hooks and waiters.
+--[[ end_job: bring a job to its final state, and let everyone know who must: hooks and waiters.
 
   The job has been taken from where it was. One whose end has hooks goes on the `ended` list and is kept until they have
-  run, or for a week if nobody runs them; any other expires by itself. What can be done once for all jobs of a call is
-  left to `finish`.
+  run, or for a week if nobody runs them. What can be done once for all jobs of a call is left to `finish`.
 
-  KEYS  job_of deadlines dedup_of ended hooked_tasks progress_of waiters_of waiter_of
+  KEYS  deadlines dedup_of ended hooked_tasks progress_of waiters_of waiter_of
 ]]
+-- @include records
 -- @include wake_workers
 local ends, hooked, week = {}, {}, 604800000
 
@@ -25,25 +25,27 @@ local function has_hook(task, event)
   return hooked[hook]
 end
 
-local function end_job(id, job, state, time, keep_ms, ...)
-  redis.call("HSET", job_of .. id, "state", state, "ended", time, "seq", job.seq + 1, ...)
+local function end_job(id, job, state, time)
+  local rare = job.rare
+  job.state, job.ended, job.seq = state, time, job.seq + 1
+  save_job(id, job)
   ends[state] = ends[state] or {}
   table.insert(ends[state], id)
-  redis.call("PEXPIRE", progress_of .. id, 3600000)
-  if job.options.expires or job.options.deadline then
+  if rare.progressed then
+    redis.call("PEXPIRE", progress_of .. id, 3600000)
+  end
+  if rare.expires or rare.deadline then
     redis.call("ZREM", deadlines, id)
   end
-  if job.options.dedup and redis.call("GET", dedup_of .. job.options.dedup) == id then
-    redis.call("DEL", dedup_of .. job.options.dedup)
+  if rare.dedup and redis.call("GET", dedup_of .. rare.dedup) == id then
+    redis.call("DEL", dedup_of .. rare.dedup)
   end
-  if job.watched then
+  if rare.watched then
     tell_waiters(id)
   end
   if has_hook(job.task, state) then
     redis.call("ZREMRANGEBYSCORE", ended, "-inf", time - week)
     redis.call("ZADD", ended, time, id)
     wake_workers(1)
-    keep_ms = keep_ms + week
   end
-  redis.call("PEXPIRE", job_of .. id, keep_ms)
 end

@@ -2,20 +2,21 @@
 
   One that runs is left to its worker, which knows the deadline, and to `reclaim`.
 
-  KEYS  job_of deadlines staging staged_of
+  KEYS  deadlines staging staged_of
 ]]
--- @include read_job
+-- @include records
 -- @include withdraw
 -- @include lateness
 -- @include end_job
 -- @include forget
-local function expire_due(time, limit, keep_ms)
+local function expire_due(time, limit)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", deadlines, "-inf", time, "LIMIT", 0, limit)) do
     redis.call("ZREM", deadlines, id)
     local job = read_job(id)
     local late = job and lateness(job, time)
     if late and withdraw(id, job) then
-      end_job(id, job, "failed", time, keep_ms, "error", late)
+      job.error = late
+      end_job(id, job, "failed", time)
     end
   end
   local batch = redis.call("ZRANGEBYSCORE", staging, "-inf", time, "LIMIT", 0, 1)[1]
@@ -25,8 +26,9 @@ local function expire_due(time, limit, keep_ms)
       redis.call("ZREM", staging, batch)
       break
     end
-    if redis.pcall("HGET", job_of .. id, "batch") == batch then -- else another batch has it now
-      forget(id, "staged")
+    local job = read_job(id)
+    if job and job.rare.batch == batch then -- else it was enqueued anew, by itself or in another batch
+      forget({ id })
     end
   end
 end

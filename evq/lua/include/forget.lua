@@ -1,12 +1,19 @@
---[[ forget: delete what is kept of a job of this state that is in no set any more.
+--[[ forget: delete what is kept of jobs that are in no set any more.
 
-  One of another state was enqueued again under its id, after its record had expired, and stays.
-
-  KEYS  job_of progress_of log_of waiters_of
+  KEYS  records payloads progress_of log_of waiters_of
 ]]
-local function forget(id, state)
-  local found = redis.pcall("HGET", job_of .. id, "state")
-  if not found or found == state then
-    redis.call("UNLINK", job_of .. id, progress_of .. id, log_of .. id, waiters_of .. id)
+-- @include records
+local function forget(ids)
+  local keys = {}
+  for _, id in ipairs(ids) do
+    cached[id], changed[id] = false, nil
+    for _, prefix in ipairs({ progress_of, log_of, waiters_of }) do
+      keys[#keys + 1] = prefix .. id
+    end
+  end
+  if #ids > 0 then
+    redis.call("HDEL", records, unpack(ids))
+    redis.call("HDEL", payloads, unpack(ids))
+    redis.call("UNLINK", unpack(keys))
   end
 end

@@ -2,7 +2,7 @@
 
   KEYS  dedup_of
 ]]
--- @include read_job
+-- @include records
 local function key_holder(key)
   local holder = redis.call("GET", dedup_of .. key)
   local job = holder and read_job(holder)

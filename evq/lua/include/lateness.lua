@@ -3,10 +3,10 @@
   `expires` is when it must have started for the first time, `deadline` when it must have ended.
 ]]
 local function lateness(job, moment)
-  local options = job.options
-  if options.deadline and moment >= options.deadline then
+  local expires, deadline = job.rare.expires, job.rare.deadline
+  if deadline and moment >= deadline then
     return '{"type":"DeadlineExceeded","message":"the job had not ended by its deadline","traceback":""}'
-  elseif options.expires and job.fence == 0 and moment >= options.expires then
+  elseif expires and job.fence == 0 and moment >= expires then
     return '{"type":"Expired","message":"the job had not started before it expired","traceback":""}'
   end
 end

@@ -1,19 +1,20 @@
---[[ place_job: let a new job wait, or be delayed until it is due. The caller has written its record.
+--[[ place_job: let a new job wait, or be delayed until it is due.
 
   KEYS  delayed deadlines
 ]]
 -- @include to_waiting
-local function place_deadline(id, options)
-  if options.expires or options.deadline then
-    redis.call("ZADD", deadlines, math.min(options.expires or math.huge, options.deadline or math.huge), id)
+local function place_deadline(id, job)
+  local expires, deadline = job.rare.expires, job.rare.deadline
+  if expires or deadline then
+    redis.call("ZADD", deadlines, math.min(expires or math.huge, deadline or math.huge), id)
   end
 end
 
-local function place_job(id, options, due, front, time)
-  place_deadline(id, options)
-  if due > time then
-    redis.call("ZADD", delayed, due, id)
+local function place_job(id, job, front)
+  place_deadline(id, job)
+  if job.state == "delayed" then
+    redis.call("ZADD", delayed, job.due, id)
   else
-    to_waiting(id, options.group, front)
+    to_waiting(id, job, front)
   end
 end

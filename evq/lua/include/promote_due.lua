@@ -2,19 +2,23 @@
 
   Returns how many jobs.
 
-  KEYS  job_of delayed throttled
+  KEYS  delayed throttled
 ]]
--- @include read_job
+-- @include records
 -- @include to_waiting
 -- @include place_group
 local function promote_due(time, limit)
   local due = redis.call("ZRANGEBYSCORE", delayed, "-inf", time, "LIMIT", 0, limit)
+  if #due > 0 then
+    redis.call("ZREM", delayed, unpack(due))
+  end
+  read_jobs(due)
   for _, id in ipairs(due) do
-    redis.call("ZREM", delayed, id)
     local job = read_job(id)
     if job and job.state == "delayed" then
-      redis.call("HSET", job_of .. id, "state", "waiting", "seq", job.seq + 1)
-      to_waiting(id, job.options.group, false)
+      job.state, job.seq = "waiting", job.seq + 1
+      save_job(id, job)
+      to_waiting(id, job)
     end
   end
   for _, group in ipairs(redis.call("ZRANGEBYSCORE", throttled, "-inf", time, "LIMIT", 0, limit)) do

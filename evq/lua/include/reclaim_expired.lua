@@ -2,13 +2,13 @@
 
   A job that ran in a process of its own is not blamed for the loss of the whole worker, unless it happens ten times.
 
-  KEYS  job_of active
+  KEYS  active
 ]]
--- @include read_job
+-- @include records
 -- @include take_back
 -- @include held_until
 -- @include emit
-local function reclaim_expired(time, limit, keep_ms)
+local function reclaim_expired(time, limit)
   local again = {}
   local expired = redis.call("ZRANGEBYSCORE", active, "-inf", time, "LIMIT", 0, limit)
   if #expired > 0 and held_until(time) > time then
@@ -20,8 +20,11 @@ local function reclaim_expired(time, limit, keep_ms)
     local job = read_job(id)
     if not job or job.state ~= "active" then
       redis.call("ZREM", active, id)
-    elseif take_back(id, job, time, keep_ms, redis.call("HEXISTS", job_of .. id, "isolated") == 1 and 10 or 3) then
-      again[#again + 1] = id
+    else
+      job.fence = job.fence + 1 -- from now on the lease that was lost is stale
+      if take_back(id, job, time, job.rare.isolated and 10 or 3) then
+        again[#again + 1] = id
+      end
     end
   end
   emit("reclaimed", again)

@@ -3,13 +3,15 @@
   One that is staged may be dropped until its batch is marked. If it is asked for again, its producer has begun anew: the
   batch is given up here, so that a mark that was under way for long cannot count its jobs beside the new ones.
 
-  KEYS  job_of staging marked
+  KEYS  staging marked
 ]]
+-- @include records
 local function stands(id)
-  local state, batch = unpack(redis.call("HMGET", job_of .. id, "state", "batch"))
-  if state == "staged" and not redis.call("ZSCORE", marked, batch or "") then
-    redis.call("ZADD", staging, "XX", 0, batch or "")
+  local job = read_job(id)
+  local batch = job and job.rare.batch or ""
+  if job and job.state == "staged" and not redis.call("ZSCORE", marked, batch) then
+    redis.call("ZADD", staging, "XX", 0, batch)
     return false
   end
-  return state
+  return job ~= nil
 end

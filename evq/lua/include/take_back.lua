@@ -1,36 +1,37 @@
---[[ take_back: take an active job from a worker, or a process, that was lost with it.
+--[[ take_back: take an active job from a worker, or a process, that was lost with it. Returns whether it will run again.
 
   It goes in front, since it has waited its turn before. One that has been lost `most` times in 72 h is poison.
-
-  KEYS  job_of
 ]]
+-- @include records
 -- @include leave_active
 -- @include end_job
 -- @include lateness
 -- @include to_waiting
 -- @include tally
-local function take_back(id, job, time, keep_ms, most)
-  local key, crashes = job_of .. id, { time }
-  leave_active(id, job)
-  local crashed, count = unpack(redis.call("HMGET", key, "crashed", "crashes"))
-  for crash in string.gmatch(crashed or "", "%d+") do
+local function take_back(id, job, time, most)
+  local rare, crashes = job.rare, { time }
+  leave_active({ id })
+  for crash in string.gmatch(rare.crashed or "", "%d+") do
     if tonumber(crash) > time - 259200000 and #crashes < 10 then
       crashes[#crashes + 1] = crash
     end
   end
-  redis.call("HSET", key, "crashed", table.concat(crashes, " "), "crashes", (tonumber(count) or 0) + 1)
+  rare.crashed, rare.crashes = table.concat(crashes, " "), (rare.crashes or 0) + 1
   tally("reclaimed", 1)
   local late = lateness(job, time)
-  if job.cancel then
-    end_job(id, job, "cancelled", time, keep_ms)
+  if rare.cancel then
+    end_job(id, job, "cancelled", time)
   elseif #crashes >= most then
     local message = "its worker, or its process, was lost with it " .. #crashes .. " times in 72 h"
-    end_job(id, job, "failed", time, keep_ms, "error", '{"type":"Poison","message":"' .. message .. '","traceback":""}')
+    job.error = '{"type":"Poison","message":"' .. message .. '","traceback":""}'
+    end_job(id, job, "failed", time)
   elseif late then
-    end_job(id, job, "failed", time, keep_ms, "error", late)
+    job.error = late
+    end_job(id, job, "failed", time)
   else
-    redis.call("HSET", key, "state", "waiting", "seq", job.seq + 1, "due", time)
-    to_waiting(id, job.options.group, true)
+    job.state, job.seq, job.due = "waiting", job.seq + 1, time
+    save_job(id, job)
+    to_waiting(id, job, true)
     return true
   end
 end

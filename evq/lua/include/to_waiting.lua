@@ -4,14 +4,14 @@
   The caller writes the job's state. The score is exact: 12 bits of priority, then 41 bits around 2^40 for the sequence,
   53 in all.
 
-  KEYS  job_of waiting waiting_of counters
+  KEYS  waiting waiting_of counters
 ]]
 -- @include place_group
-local function to_waiting(id, group, front, score)
+local function to_waiting(id, job, front, score)
+  local group = job.rare.group
   if not score then
-    local priority = tonumber(redis.call("HGET", job_of .. id, "priority")) or 2048
     local sequence = redis.call("HINCRBY", counters, "sequence", 1)
-    score = priority * 2199023255552 + 1099511627776 + (front and -sequence or sequence)
+    score = job.priority * 2199023255552 + 1099511627776 + (front and -sequence or sequence)
   end
   if group then
     redis.call("ZADD", waiting_of .. group, score, id)

@@ -1,9 +1,9 @@
 --[[ unpark: let parked jobs wait again where they did, since a worker has come that knows their task. Returns whether
   there are more of them.
 
-  KEYS  job_of parked_of parked_tasks
+  KEYS  parked_of parked_tasks
 ]]
--- @include read_job
+-- @include records
 -- @include to_waiting
 local function unpark(known, limit)
   local more = false
@@ -14,8 +14,9 @@ local function unpark(known, limit)
         local id, score = popped[i], popped[i + 1]
         local job = read_job(id)
         if job and job.state == "parked" then
-          redis.call("HSET", job_of .. id, "state", "waiting", "seq", job.seq + 1)
-          to_waiting(id, job.options.group, false, score)
+          job.state, job.seq = "waiting", job.seq + 1
+          save_job(id, job)
+          to_waiting(id, job, false, score)
         end
       end
       if redis.call("EXISTS", parked_of .. task) == 0 then

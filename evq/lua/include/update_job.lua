@@ -2,21 +2,26 @@
 
   `replace` leaves the job in its place; `debounce` starts its times anew.
 
-  KEYS  job_of delayed deadlines
+  KEYS  delayed deadlines
 ]]
+-- @include records
+-- @include payload
 -- @include withdraw
--- @include write_job
+-- @include new_job
 -- @include place_job
 local function update_job(id, job, payload, options, time)
-  redis.call("HSET", job_of .. id, "payload", payload, "seq", job.seq + 1)
+  set_payload(id, job, payload)
+  job.seq = job.seq + 1
   if options.dedup_mode == "debounce" then
-    local kept, due = keep_options(options, time)
-    kept.group = job.options.group
-    kept.expires = job.fence == 0 and kept.expires or nil -- else it has started before
-    withdraw(id, job)
+    local due, expires, deadline = read_times(options, time)
+    redis.call("ZADD", delayed, due, id) -- first, so that a full Redis refuses it
+    if job.state ~= "delayed" then
+      withdraw(id, job)
+    end
     redis.call("ZREM", deadlines, id)
-    redis.call("HSET", job_of .. id, "due", due, "state", "delayed", "options", cjson.encode(kept))
-    place_deadline(id, kept)
-    redis.call("ZADD", delayed, due, id)
+    job.state, job.due, job.rare.deadline = "delayed", due, deadline
+    job.rare.expires = job.fence == 0 and expires or nil -- else it has started before
+    place_deadline(id, job)
   end
+  save_job(id, job)
 end

@@ -4,7 +4,7 @@
 ]]
 -- @include place_group
 local function withdraw(id, job)
-  local group = job.options.group
+  local group = job.rare.group
   if job.state == "waiting" and group then
     redis.call("ZREM", waiting_of .. group, id)
     redis.call("HINCRBY", counters, "grouped", -1)
