@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
+from textwrap import dedent
 
 from evq.keys import KEYS, QueueKeys
 
@@ -20,6 +21,8 @@ Argument = str | bytes | int
 _HEADER = re.compile(r"\A--\[\[ (?P<name>\w+): (?P<text>.*?)\]\]\n", re.DOTALL)
 _SECTION = re.compile(r"^  (KEYS|ARGV|EACH|RETURNS|STATE)\s", re.MULTILINE)
 _INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
+_BLOCK = re.compile(r"(?:^ +-- @include \w+\n)+", re.MULTILINE)
+"""Includes in a block, which are seen there alone."""
 
 
 class HeaderError(Exception):
@@ -111,7 +114,9 @@ def _prologue(header: Header, keys: Sequence[str]) -> str:
         values = ", ".join(_convert(kind, f"ARGV[i + {n}]") for n, (_, kind) in enumerate(header.each, 1))
         lines.append(
             f"local function each() local i = {start - width} return function() i = i + {width} "
-            f"if i < #ARGV then return {values} end end end"
+            f"if i < #ARGV then return {values} end end end "
+            f"local function firsts() local found = {{}} for i = {start + 1}, #ARGV, {width} do "
+            f"found[#found + 1] = ARGV[i] end return found end"
         )
     return " ".join(lines)
 
@@ -121,24 +126,25 @@ def _convert(kind: str, value: str) -> str:
 
 
 def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) -> Script:
-    """Build one script: its includes expanded once each, its keys and theirs bound."""
+    """Build one script: its includes expanded where they are first seen, its keys and theirs bound."""
     source = sources[name]
     header = parse_header(source)
     keys: dict[str, None] = dict.fromkeys(header.keys)
-    seen: set[str] = set()
+    everywhere: set[str] = set()
 
-    def expand(text: str) -> str:
+    def expand(text: str, seen: set[str]) -> str:
+        def include(match: re.Match[str]) -> str:
+            included = match[1]
+            if included in seen:
+                return ""
+            seen.add(included)
+            keys.update(dict.fromkeys(parse_header(includes[included]).keys))
+            return expand(includes[included], seen)
+
         return _INCLUDE.sub(include, text)
 
-    def include(match: re.Match[str]) -> str:
-        included = match[1]
-        if included in seen:
-            return ""
-        seen.add(included)
-        keys.update(dict.fromkeys(parse_header(includes[included]).keys))
-        return expand(includes[included])
-
-    expanded = expand(source)
+    expanded = expand(source, everywhere)
+    expanded = _BLOCK.sub(lambda block: expand(dedent(block[0]), everywhere.copy()), expanded)
     body = f"{_prologue(header, tuple(keys))} {expanded}".encode()
     return Script(header=header, keys=tuple(keys), body=body, sha=sha1(body).hexdigest())  # noqa: S324 - Redis's choice
 

@@ -14,13 +14,10 @@
 -- @include records
 -- @include add_job
 -- @include key_holder
-local time, ids, words, taken = now(), {}, {}, {}
-for id in each() do
-  ids[#ids + 1] = id
-end
-read_jobs(ids)
+local time, words, taken = now(), {}, {}
+read_jobs(firsts())
 for id, task, _, options_json in each() do
-  local options = string.find(options_json, '"dedup":', 1, true) and cjson.decode(options_json)
+  local options = options_json ~= "" and string.find(options_json, '"dedup":', 1, true) and cjson.decode(options_json)
   if options then
     local key, rejects = options.dedup, options.dedup_mode == "reject"
     local holder, job = key_holder(key)

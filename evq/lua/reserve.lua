@@ -2,7 +2,7 @@
 
   A job of a task that the worker does not know is parked, until a worker comes that knows it.
 
-  KEYS     waiting waiting_of groups group_of throttled limits active parked_tasks marked deadlines
+  KEYS     waiting waiting_of groups group_of throttled limits active parked_tasks marked deadlines delayed
   ARGV     worker      str
            count       int  at most so many
            lease_ms    int
@@ -15,16 +15,9 @@
   STATE    waiting -> active, waiting -> parked, parked -> waiting, waiting -> failed
 ]]
 -- @include now
--- @include reclaim_expired
--- @include promote_due
--- @include expire_due
--- @include move_marked
 -- @include next_due
--- @include allowance
--- @include next_group
 -- @include lease_all
 -- @include lease_job
--- @include unpark
 -- @include finish
 -- @include wake_workers
 -- @include emit
@@ -32,22 +25,34 @@ local time, known = now(), {}
 for task, isolates in each() do
   known[task] = isolates
 end
-reclaim_expired(time, 8)
-promote_due(time, 128)
--- What few queues have costs the others one question.
+-- What few queues have costs the others one question, and no step that it needs is even defined.
+local plain = redis.call("EXISTS", delayed, throttled, marked, deadlines, parked_tasks, groups, limits) == 0
+local lease = tonumber(redis.call("ZRANGE", active, 0, 0, "WITHSCORES")[2])
 local rest
-if redis.call("EXISTS", marked, deadlines, parked_tasks) > 0 then
-  rest = move_marked(time, 64) == 64
-  expire_due(time, 8)
-  -- No more than go now, since another worker may not know them and would park them anew.
-  rest = unpark(known, math.min(count, 64)) or rest
+if not plain or lease and lease <= time then
+  -- @include reclaim_expired
+  -- @include promote_due
+  -- @include expire_due
+  -- @include move_marked
+  -- @include unpark
+  reclaim_expired(time, 8)
+  promote_due(time, 128)
+  if redis.call("EXISTS", marked, deadlines, parked_tasks) > 0 then
+    rest = move_marked(time, 64) == 64
+    expire_due(time, 8)
+    -- No more than go now, since another worker may not know them and would park them anew.
+    rest = unpark(known, math.min(count, 64)) or rest
+  end
+  plain = redis.call("EXISTS", groups, limits) == 0
 end
 
 local more, pause
-if redis.call("EXISTS", groups, limits) == 0 then
+if plain then
   lease_all(waiting, count, known, worker, time, lease_ms)
   more = redis.call("EXISTS", waiting) == 1
 else
+  -- @include allowance
+  -- @include next_group
   -- By turns, a job takes several times as long, so a call takes fewer.
   local left, looks = math.min(count, 50, (allowance(limits, redis.call("ZCARD", active), time))), 75
   local group, turn, alone = next_group()

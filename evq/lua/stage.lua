@@ -17,11 +17,8 @@
 -- @include records
 -- @include stands
 -- @include new_job
-local time, ids, words = now(), {}, {}
-for id in each() do
-  ids[#ids + 1] = id
-end
-read_jobs(ids)
+local time, words = now(), {}
+read_jobs(firsts())
 for id, task, payload, options in each() do
   local there, job = stands(id), read_job(id)
   if not there and not (job and job.rare.batch == batch) then -- else the call is a resent one

@@ -35,7 +35,7 @@ def code_of(source: str) -> list[str]:
 
 
 def includes_of(source: str) -> set[str]:
-    return set(re.findall(r"^-- @include (\w+)$", source, re.MULTILINE))
+    return set(re.findall(r"^ *-- @include (\w+)$", source, re.MULTILINE))
 
 
 DECLARED = {
@@ -69,7 +69,8 @@ def test_bodies_name_their_keys_and_arguments(name: str) -> None:
 def test_every_key_of_a_header_is_used_and_every_key_used_is_in_it(name: str) -> None:
     header = parse_header(BOTH[name])
     words = set(re.findall(r"(?<![.\w])[a-z_]+", re.sub(r'"[^"]*"|--.*', "", "\n".join(code_of(BOTH[name])))))
-    local = set(re.findall(r"local (\w+)", body_of(BOTH[name])))
+    declared = re.findall(r"local ((?:\w+,\s*)*\w+)", body_of(BOTH[name]))
+    local = {word for words in declared for word in re.split(r",\s*", words)}
     arguments = {argument for argument, _ in (*header.argv, *header.each)}
     used = {word for word in words & KEYS.keys() if word not in local and word not in arguments}
     assert used == set(header.keys)
@@ -147,6 +148,15 @@ def test_a_missing_or_misnamed_argument_is_refused_before_it_is_sent() -> None:
         script.arguments(keys, [], keep=1)
     with pytest.raises(TypeError, match="3 values an item, not 2"):
         script.arguments(keys, [("id", 1)], keep_ms=1, keep_count=1)
+
+
+def test_an_include_of_a_block_is_seen_there_alone() -> None:
+    includes = {"a": "--[[ a: x ]]\nlocal a = 1\n", "b": "--[[ b: x ]]\n-- @include a\nlocal b = a\n"}
+    block = "if x then\n  -- @include b\n  return b\nend\n"
+    body = build("s", {"s": f"--[[ s: x ]]\n{block}{block}"}, includes).body.decode()
+    assert body.count("local a = 1") == body.count("local b = a") == 2
+    body = build("s", {"s": f"--[[ s: x ]]\n-- @include a\n{block}"}, includes).body.decode()
+    assert body.count("local a = 1") == 1
 
 
 def test_includes_are_expanded_once_each() -> None:

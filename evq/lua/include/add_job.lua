@@ -34,6 +34,7 @@ local function add_job(id, task, payload, options_json, time)
 end
 
 local function finish_adding(time)
+  enter_waiting()
   emit("replaced", replaced)
   -- A delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
   wake_workers(math.max(ready, math.min(#added + #replaced, 1)))

@@ -3,14 +3,6 @@
 ]]
 -- @include records
 -- @include check_lease
-local function read_each()
-  local ids = {}
-  for id in each() do
-    ids[#ids + 1] = id
-  end
-  read_jobs(ids)
-end
-
 local function each_lease(act)
   local words, item = {}, each()
   local function one(id, fence, ...)
@@ -20,7 +12,7 @@ local function each_lease(act)
     end
     return id
   end
-  read_each()
+  read_jobs(firsts())
   while one(item()) do end
   return words
 end

@@ -1,4 +1,5 @@
---[[ emit: say on the event stream that jobs have changed. A hint: the truth is the jobs' records.
+--[[ emit: say on the event stream that jobs have changed. A hint: the truth is the jobs' records. What was said of the
+  last 10,000 jobs or so is kept, and at least the last 100 entries.
 
   What follows the ids are further fields of the entry.
 
@@ -6,6 +7,6 @@
 ]]
 local function emit(event, ids, ...)
   if #ids > 0 then
-    redis.call("XADD", events, "MAXLEN", "~", 10000, "*", "event", event, "jobs", table.concat(ids, " "), ...)
+    redis.call("XADD", events, "MAXLEN", "~", math.max(100, math.floor(10000 / #ids)), "*", "event", event, "jobs", table.concat(ids, " "), ...)
   end
 end

@@ -12,10 +12,11 @@
 -- @include emit
 -- @include wake_workers
 local function finish(time, keep_ms, keep_count)
+  local ended_ms = string.format("%.0f", time) -- once: Redis is slow at making text of a number
   for state, ids in pairs(ends) do
     local scored = {}
     for i, id in ipairs(ids) do
-      scored[2 * i - 1], scored[2 * i] = time, id
+      scored[2 * i - 1], scored[2 * i] = ended_ms, id
     end
     redis.call("ZADD", final[state], unpack(scored))
     redis.call("HINCRBY", counters, state, #ids)

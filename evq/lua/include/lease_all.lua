@@ -22,8 +22,9 @@ local function lease_all(from, most, known, worker, time, lease_ms)
       redis.call("ZADD", from, popped[2 * i], id)
     end
   end
+  local until_ms = string.format("%.0f", time + lease_ms) -- once: Redis is slow at making text of a number
   for i = before + 1, #leased do
-    leases[#leases + 1], leases[#leases + 2] = time + lease_ms, leased[i]
+    leases[#leases + 1], leases[#leases + 2] = until_ms, leased[i]
   end
   if #leases > 0 then
     redis.call("ZADD", active, unpack(leases))

@@ -39,6 +39,7 @@ local function move_marked(time, limit)
       break
     end
   end
+  enter_waiting()
   emit("enqueued", moved)
   return looks, #moved
 end

@@ -13,14 +13,32 @@ local function pack_job(job)
 end
 
 local function unpack_job(packed)
-  local job = {}
-  job.state, job.task, job.payload, job.created, job.priority, job.due, job.seq, job.fence, job.failures, job.started,
-    job.ended, job.worker, job.error, job.result, job.rare = cmsgpack.unpack(packed)
-  job.rare = type(job.rare) == "table" and job.rare or {}
-  for name, value in pairs(job.rare) do
-    job.rare[name] = type(value) == (kinds[name] or type(value)) and value or nil
-  end
+  local state, task, payload, created, priority, due, seq, fence, failures, started, ended, worker, error, result, rare =
+    cmsgpack.unpack(packed)
   -- Which is an error if one of them is no number.
-  local numbers = job.created + job.priority + job.seq + job.fence + job.failures + (job.due or 0) + (job.started or 0)
-  return type(job.state) == "string" and type(job.task) == "string" and numbers > 0 and job
+  local numbers = created + priority + seq + fence + failures + (due or 0) + (started or 0)
+  rare = type(rare) == "table" and rare or {}
+  for name, value in pairs(rare) do
+    rare[name] = type(value) == (kinds[name] or type(value)) and value or nil
+  end
+  return type(state) == "string"
+    and type(task) == "string"
+    and numbers > 0
+    and {
+      state = state,
+      task = task,
+      payload = payload,
+      created = created,
+      priority = priority,
+      due = due,
+      seq = seq,
+      fence = fence,
+      failures = failures,
+      started = started,
+      ended = ended,
+      worker = worker,
+      error = error,
+      result = result,
+      rare = rare,
+    }
 end

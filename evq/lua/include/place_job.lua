@@ -1,8 +1,12 @@
---[[ place_job: let a new job wait, or be delayed until it is due.
+--[[ place_job: let a new job wait, or be delayed until it is due. Those that wait in no group go to the others with
+  `enter_waiting`, all at once; whoever changes one before then changes its state.
 
-  KEYS  delayed deadlines
+  KEYS  waiting delayed deadlines
 ]]
+-- @include records
 -- @include to_waiting
+local entering, fronts = {}, {}
+
 local function place_deadline(id, job)
   local expires, deadline = job.rare.expires, job.rare.deadline
   if expires or deadline then
@@ -14,7 +18,23 @@ local function place_job(id, job, front)
   place_deadline(id, job)
   if job.state == "delayed" then
     redis.call("ZADD", delayed, job.due, id)
-  else
+  elseif job.rare.group then
     to_waiting(id, job, front)
+  else
+    entering[#entering + 1], fronts[id] = id, front
   end
+end
+
+local function enter_waiting()
+  local scored, last = {}, #entering > 0 and take_places(#entering)
+  for i, id in ipairs(entering) do
+    local job = read_job(id)
+    if job.state == "waiting" then
+      scored[#scored + 1], scored[#scored + 2] = score_of(job, last - #entering + i, fronts[id]), id
+    end
+  end
+  if #scored > 0 then
+    redis.call("ZADD", waiting, unpack(scored))
+  end
+  entering = {}
 end

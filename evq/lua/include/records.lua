@@ -17,7 +17,10 @@ local function read_jobs(ids)
   end
   local packed = #unread > 0 and redis.call("HMGET", records, unpack(unread))
   for i, id in ipairs(unread) do
-    local read, job = pcall(unpack_job, packed[i])
+    local read, job = false, false
+    if packed[i] then
+      read, job = pcall(unpack_job, packed[i])
+    end
     cached[id] = read and job
   end
 end
