@@ -15,13 +15,13 @@ from evq.job import JobProgress, NewJob, Record, ReservedJob
 from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
 
-BULK: Final = 250
+BULK: Final = 500
 """New jobs in one call of a script, which keeps it well below 5 ms."""
 ROOM: Final = 1 << 18
 """Bytes in one call, unless a single job has more."""
 HOLD_MS: Final = 600_000
 """How long the producer of a large batch may take from one part to the next, ms."""
-PORTION: Final = 100
+PORTION: Final = 200
 """Jobs in one call of a script that does more to each."""
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from evq import Job, Queue, QueueFull, QueueUnavailable, Reply, Task
+from evq.broker import BULK
 from evq.job import NewJob
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +44,7 @@ async def test_a_thousand_at_once_are_a_few_calls_and_wait_in_their_order(
     queue: Queue, work: Task, calls: list[int]
 ) -> None:
     jobs = await asyncio.gather(*(work.enqueue(n=n) for n in range(1_000)))
-    assert calls == [1, 250, 250, 250, 249]
+    assert calls == [1, BULK, 499]
     assert await _waiting(queue) == [job.id for job in jobs]
 
 
@@ -94,9 +95,9 @@ async def test_a_job_that_is_refused_for_its_dedup_key_takes_no_other_with_it(qu
 async def test_everybody_is_told_that_redis_cannot_be_reached() -> None:
     async with Queue("nowhere", redis="redis://127.0.0.1:1/0") as queue:
         work = queue.task(_work)
-        results = await asyncio.gather(*(work.enqueue(n=n) for n in range(300)), return_exceptions=True)
+        results = await asyncio.gather(*(work.enqueue(n=n) for n in range(BULK + 50)), return_exceptions=True)
         assert {type(result) for result in results} == {QueueUnavailable}
-        assert len(set(map(id, results))) == 300
+        assert len(set(map(id, results))) == BULK + 50
         with pytest.raises(QueueUnavailable):
             await work.enqueue(n=0)
 
@@ -107,11 +108,11 @@ async def test_a_call_that_fails_fails_its_own_jobs_only(
     enqueue = queue.broker.enqueue
 
     async def full_once(jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
-        if len(jobs) == 250:
+        if len(jobs) == BULK:
             raise QueueFull("no room")
         return await enqueue(jobs)
 
     monkeypatch.setattr(queue.broker, "enqueue", full_once)
-    results = await asyncio.gather(*(work.enqueue(n=n) for n in range(300)), return_exceptions=True)
-    assert [type(result) for result in results] == [Job, *[QueueFull] * 250, *[Job] * 49]
+    results = await asyncio.gather(*(work.enqueue(n=n) for n in range(BULK + 50)), return_exceptions=True)
+    assert [type(result) for result in results] == [Job, *[QueueFull] * BULK, *[Job] * 49]
     assert len(await _waiting(queue)) == 50

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evq import NewJob, QueueUnavailable, Reply, UsageError
-from evq.broker import HOLD_MS
+from evq.broker import BULK, HOLD_MS
 from evq.census import counts
 from evq.ids import new_id
 from evq.job import JobOptions
@@ -211,8 +211,8 @@ async def test_a_staged_job_that_is_cancelled_never_runs(lua: Bench) -> None:
 
 
 async def test_jobs_with_a_dedup_key_are_refused_in_a_large_batch(lua: Bench) -> None:
-    with pytest.raises(UsageError, match=r"dedup_key.*250"):
-        await lua.broker.enqueue([*jobs(300), *jobs(1, dedup_key="k")])
+    with pytest.raises(UsageError, match=rf"dedup_key.*{BULK}"):
+        await lua.broker.enqueue([*jobs(BULK), *jobs(1, dedup_key="k")])
     assert lua.members("waiting") == []
 
 

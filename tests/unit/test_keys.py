@@ -11,7 +11,7 @@ def test_all_keys_of_a_queue_share_its_hash_tag() -> None:
 
 
 def test_a_suffix_is_added_to_a_prefix() -> None:
-    assert QueueKeys("mail").of("job_of", "X") == b"evq:{mail}:job:X"
+    assert QueueKeys("mail").of("log_of", "X") == b"evq:{mail}:log:X"
 
 
 def test_no_key_can_be_mistaken_for_one_of_another_kind() -> None:
