@@ -100,6 +100,8 @@ class JobOptions:
     """s from now: a job that has not started by then fails."""
     deadline: float | None = None
     """s from now: a job that has not ended by then, whatever its attempts, fails."""
+    _wire: dict[str, Any] = field(init=False, repr=False, compare=False)
+    _text: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, by name."""
@@ -119,9 +121,15 @@ class JobOptions:
             check_name(name, getattr(self, name), optional=True)
         if self.dedup not in get_args(Dedup):
             raise UsageError(f"dedup={self.dedup!r}: use one of {', '.join(get_args(Dedup))}")
+        # Once, since the same options are used for many jobs.
+        object.__setattr__(self, "_wire", self._to_wire())
+        object.__setattr__(self, "_text", _dump(self._wire))
 
     def to_wire(self, hooks: Iterable[str] = ()) -> bytes:
         """Return those that differ from the default as JSON with times in ms, or nothing."""
+        return _dump(self._wire | {"hooks": " ".join(hooks)}) if hooks else self._text
+
+    def _to_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {
             "delay": _ms(self.delay),
             "at": _ms(self.at.timestamp()) if self.at else 0,
@@ -132,12 +140,15 @@ class JobOptions:
             "dedup_mode": self.dedup if self.dedup_key else None,
             "expires": _ms(self.expires),
             "deadline": _ms(self.deadline),
-            "hooks": " ".join(hooks),
         }
         wire = {name: value for name, value in wire.items() if value}
         if self.priority != PRIORITY:
             wire["priority"] = self.priority
-        return orjson.dumps(wire) if wire else b""
+        return wire
+
+
+def _dump(wire: dict[str, Any]) -> bytes:
+    return orjson.dumps(wire) if wire else b""
 
 
 def _ms(seconds: float | None) -> int:
@@ -146,7 +157,7 @@ def _ms(seconds: float | None) -> int:
 
 def known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return *options* if all are `JobOptions`; raise `UsageError` by name if not."""
-    known = [field.name for field in fields(JobOptions)]
+    known = [field.name for field in fields(JobOptions) if field.init]
     if unknown := set(options).difference(known):
         raise UsageError(f"there is no job option {unknown.pop()!r}: use {', '.join(known)}")
     return options
