@@ -16,8 +16,8 @@ log = logging.getLogger("evq.events")
 
 GAP = "gap"
 """The name of an event, without jobs, that says: some have been missed here, so look at what you care about."""
-KEPT = 10_000
-"""The stream is not cut before it has so many events."""
+KEPT = 100
+"""The stream is not cut before it has so many events. See `lua/include/emit.lua`."""
 NO_EVENT = "0-0"
 """The id before that of the first event."""
 BLOCK_MS = 5_000
@@ -43,7 +43,7 @@ class Event:
 def read_events(broker: Broker, from_id: str | None) -> AsyncIterator[Event]:
     """Yield events as they come, for ever; raise `UsageError` if *from_id* cannot be the id of one.
 
-    An outage of Redis is waited out. If Redis no longer has the event that was read last (10,000 have come since, or
+    An outage of Redis is waited out. If Redis no longer has the event that was read last (too many have come since, or
     its data were lost), a `GAP` comes before the next.
     """
     if from_id is not None and not _EVENT_ID.fullmatch(str(from_id)):

@@ -183,19 +183,20 @@ async def test_a_lost_stream_in_which_nothing_happens_is_a_gap_too(
     assert await read(events, 1) == [("after",)]
 
 
-async def test_the_stream_keeps_as_many_events_as_a_listener_counts_on_and_hardly_more(
-    queue: Queue, stream: Stream
+@pytest.mark.parametrize(("jobs", "most"), [(1, 10_000), (50, 200), (500, KEPT)])
+async def test_the_stream_keeps_what_was_said_of_so_many_jobs_but_no_less_than_a_listener_counts_on(
+    queue: Queue, stream: Stream, jobs: int, most: int
 ) -> None:
     @queue.task
     async def work() -> None: ...
 
-    for length, kept in ((KEPT - 1, range(KEPT, KEPT + 1)), (2 * KEPT, range(KEPT, KEPT + 200))):
+    for length, kept in ((most - 1, range(most, most + 1)), (2 * most, range(most, most + 200))):
         stream.redis.delete(stream.key)
         with stream.redis.pipeline(transaction=False) as pipeline:
             for _ in range(length):
                 pipeline.xadd(stream.key, {"event": "enqueued", "jobs": "j"})
             pipeline.execute()
-        await work.enqueue()
+        await queue.enqueue_many([work.job() for _ in range(jobs)])
         assert stream.redis.xlen(stream.key) in kept
 
 

@@ -7,6 +7,7 @@
 ]]
 local function emit(event, ids, ...)
   if #ids > 0 then
-    redis.call("XADD", events, "MAXLEN", "~", math.max(100, math.floor(10000 / #ids)), "*", "event", event, "jobs", table.concat(ids, " "), ...)
+    local most = math.max(100, math.floor(10000 / #ids))
+    redis.call("XADD", events, "MAXLEN", "~", most, "*", "event", event, "jobs", table.concat(ids, " "), ...)
   end
 end
