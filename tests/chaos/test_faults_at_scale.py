@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from evq import JobStatus, Queue
+from evq.broker import BULK
 from evq.lifecycle import State
 from evq.scripts import load_scripts
 from tests.chaos.checker import History
@@ -14,6 +15,8 @@ from tests.chaos.scene import Scene
 
 pytestmark = pytest.mark.anyio
 
+LARGE = BULK + 100
+"""Jobs that are enqueued by more than one call."""
 BLOCKED_US = 5_000
 """No command may keep Redis busy for longer, µs."""
 
@@ -62,7 +65,7 @@ async def test_f33_a_bulk_that_is_marked_runs_whatever_becomes_of_its_producer(
     move = load_scripts()["move"].sha
     proxy.lose(move, "request")
     proxy.lose(move, "request")  # the second try, too
-    jobs = await scene.enqueue_many("work", [{}] * 500, via=far)
+    jobs = await scene.enqueue_many("work", [{}] * LARGE, via=far)
     assert proxy.lost == 2
     assert scene.redis.client.zcard("evq:{chaos}:marked") == 1
     assert {(await job.refresh()).record.state for job in jobs} == {State.STAGED}
@@ -77,11 +80,11 @@ async def test_f33_a_bulk_whose_reply_was_lost_can_be_sent_again(
 ) -> None:
     for _ in range(losses):  # one is made good by the connection, two by the producer
         proxy.lose(load_scripts()[script].sha, "reply")
-    await scene.enqueue_many("work", [{}] * 500, via=far)
+    await scene.enqueue_many("work", [{}] * LARGE, via=far)
     assert proxy.lost == losses
     await scene.worker("--concurrency", "50")
     history = await scene.verify()
-    assert history.counts["completed"] == 500
+    assert history.counts["completed"] == LARGE
 
 
 @pytest.mark.parametrize("flood", [500, pytest.param(5_000, marks=pytest.mark.slow)])

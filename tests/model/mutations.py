@@ -24,7 +24,7 @@ class Mutation:
 
 MUTATIONS = {
     "a stale fence is as good as the newest": Mutation(
-        "check_lease", 'job.state == "active" and job.fence == fence', 'job.state == "active"'
+        "check_lease", 'job.fence == fence and job.state == "active"', 'job.state == "active"'
     ),
     "a lease does not raise the fence": Mutation(
         "lease_job", "math.max(job.fence + 1, time)", "math.max(job.fence, time)"
@@ -56,7 +56,7 @@ MUTATIONS = {
     "a retry forgets that the job was cancelled": Mutation("backoff", "if job.rare.cancel then", "if false then"),
     "a reclaim forgets that the job was cancelled": Mutation("take_back", "if rare.cancel then", "if false then"),
     "a delayed job loses its priority": Mutation("to_waiting", "job.priority *", "2048 *"),
-    "what goes in front goes behind": Mutation("to_waiting", "(front and -sequence or sequence)", "sequence"),
+    "what goes in front goes behind": Mutation("to_waiting", "(front and -place or place)", "place"),
     "an expired job stays where it waits": Mutation(
         "expire_due", "withdraw(id, job)", 'job.state ~= "active" and job.state ~= "staged"'
     ),
@@ -81,7 +81,7 @@ MUTATIONS = {
         "forget", '    redis.call("HDEL", payloads, unpack(ids))\n', ""
     ),
     "whoever watches a job is not told if its producer begins anew": Mutation(
-        "new_job", "old and old.rare.watched", "nil"
+        "new_job", "= old.rare.cancel, old.rare.watched", "= old.rare.cancel"
     ),
     "a silence is not noticed": Mutation("held_until", "== 0 then", "< 0 then"),
 }
