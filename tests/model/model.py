@@ -582,7 +582,7 @@ class Model:
         self._go("replay", job, State.WAITING)
         job.failures, job.error, job.cancel, job.ended, job.settled = 0, None, False, None, None
         job.crashed, job.isolated, job.hook_runs, job.progress, job.progressed = [], False, 0, None, False
-        job.watched = False
+        job.watched, job.batch = False, None
         job.due = self.now
         job.seq += 1
         self._wait(job)
