@@ -1,5 +1,5 @@
---[[ place_job: let a new job wait, or be delayed until it is due. Those that wait in no group go to the others with
-  `enter_waiting`, all at once; whoever changes one before then changes its state.
+--[[ place_job: let a new job wait, or be delayed until it is due. Those that wait go to the others with `enter_waiting`,
+  all at once; whoever changes one before then changes its state.
 
   KEYS  waiting delayed deadlines
 ]]
@@ -18,8 +18,6 @@ local function place_job(id, job, front)
   place_deadline(id, job)
   if job.state == "delayed" then
     redis.call("ZADD", delayed, job.due, id)
-  elseif job.rare.group then
-    to_waiting(id, job, front)
   else
     entering[#entering + 1], fronts[id] = id, front
   end
@@ -29,8 +27,11 @@ local function enter_waiting()
   local scored, last = {}, #entering > 0 and take_places(#entering)
   for i, id in ipairs(entering) do
     local job = read_job(id)
-    if job.state == "waiting" then
-      scored[#scored + 1], scored[#scored + 2] = score_of(job, last - #entering + i, fronts[id]), id
+    local score = score_of(job, last - #entering + i, fronts[id])
+    if job.state == "waiting" and job.rare.group then
+      to_waiting(id, job, nil, score)
+    elseif job.state == "waiting" then
+      scored[#scored + 1], scored[#scored + 2] = score, id
     end
   end
   if #scored > 0 then
