@@ -21,8 +21,6 @@ EXCHANGE: Final = """
 """
 TOGETHER: Final = 100
 """Jobs in one EVALSHA of a bulk."""
-BATCH: Final = 50
-"""Jobs reserved and acknowledged in one EVALSHA."""
 
 
 class Floor(Peer):
@@ -49,8 +47,8 @@ async def _work(redis: Redis, concurrency: int, handle: Handle) -> None:
         handle(json.loads(job)["at"])
 
     jobs: Any = []
-    while True:
-        jobs = await exchange(keys=["waiting", "active"], args=[BATCH, *jobs])
+    while True:  # those before are acknowledged, and as many as may run are reserved, in one call
+        jobs = await exchange(keys=["waiting", "active"], args=[concurrency, *jobs])
         if not jobs:
             jobs = [await redis.blmove("waiting", "active", 0, "RIGHT", "LEFT")]
         if concurrency == 1:
