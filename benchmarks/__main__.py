@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="save the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="one round of a small load: to see that it works")
     parser.add_argument("--peers", default="all", metavar="all|none|NAME,...", help="beside what the queue is measured")
+    parser.add_argument("--huge", action="store_true", help="evq with 5 million jobs waiting, too, which takes 3 GB")
     options = parser.parse_args()
     try:
         peers = queue.chosen(options.peers)
@@ -36,7 +37,8 @@ def main() -> None:
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: there is no such folder; make it first")
     rows: list[Row] = []
-    for measure in [_load(name, peers) for name in ([options.suite] if options.suite else SUITES)]:
+    load = partial(_load, peers=peers, huge=options.huge)
+    for measure in [load(name) for name in ([options.suite] if options.suite else SUITES)]:
         measured = measure(QUICK if options.quick else FULL)
         show(measured, Console())
         rows += measured
@@ -44,9 +46,9 @@ def main() -> None:
         save(rows, options.json)
 
 
-def _load(suite: str, peers: Sequence[str]) -> Callable[[Effort], list[Row]]:
+def _load(suite: str, *, peers: Sequence[str], huge: bool) -> Callable[[Effort], list[Row]]:
     if suite == "queue":
-        return partial(queue.measure, peers=peers)
+        return partial(queue.measure, peers=peers, huge=huge)
     try:
         measure: Callable[[Effort], list[Row]] = import_module(SUITES[suite]).measure
     except ModuleNotFoundError as missing:

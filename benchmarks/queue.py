@@ -7,7 +7,7 @@ to disk. `peers/protocol.py` says what they are asked.
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -19,6 +19,7 @@ from benchmarks.measuring import Effort, Row, alternate, figures
 from benchmarks.peers.protocol import TOGETHER
 from benchmarks.programs import Program, ProgramFailed
 from benchmarks.redis_server import newest_server
+from benchmarks.script_times import p99_of_scripts
 from evq.embedded import private_redis
 
 SINGLE: Final = 2_000
@@ -31,6 +32,16 @@ SAMPLES: Final = 200
 """Jobs for an idle worker, 20 ms apart."""
 DELAYED: Final = 100
 """Jobs put off for a second."""
+BACKLOGS: Final = (10_000, 1_000_000)
+"""Behind how many waiting jobs enqueueing and draining are measured again."""
+HUGE: Final = 5_000_000
+"""Another backlog, for those who ask for it: 3 GB, and a minute more in each round."""
+TIMED: Final = 500
+"""Jobs one by one whose scripts are timed."""
+TOGETHER_TIMED: Final = 20_000
+"""Jobs together whose scripts are timed: those of a call of each are a hundred, so that there is a p99."""
+FILL_LIMIT: Final = 150.0
+"""How long a backlog may take to be enqueued, s."""
 ENQUEUE_LIMIT: Final = 15.0
 """How long enqueueing may take in one case, s; what is enqueued by then counts."""
 RUN_LIMIT: Final = 12.0
@@ -53,7 +64,10 @@ CASES: Final[dict[str, tuple[str, Better]]] = {
     "delayed-p99": ("ms", "lower"),
     "memory-waiting": ("bytes/job", "lower"),
     "memory-completed": ("bytes/job", "lower"),
+    "script-one-p99": ("µs", "lower"),
+    "script-batch-p99": ("µs", "lower"),
 }
+"""A case with many jobs waiting is called `drain-best@1M`."""
 Figures = dict[str, float]
 """By case."""
 
@@ -76,10 +90,12 @@ class Subject:
     """Whether its worker runs delayed jobs."""
     keeps: bool = True
     """Whether it keeps something of a completed job."""
+    backlogs: tuple[int, ...] = ()
+    """Behind how many waiting jobs it is measured again: nothing where these take too long to enqueue."""
     environment: tuple[tuple[str, str], ...] = ()
 
 
-EVQ: Final = Subject(program="evq", setting="uvloop, hiredis, concurrency 256", best=256, bulk=True)
+EVQ: Final = Subject(program="evq", setting="uvloop, hiredis, concurrency 256", best=256, bulk=True, backlogs=BACKLOGS)
 FLOOR: Final = Subject(
     program="floor",
     setting="bare Lua, uvloop, batches of 50, a task per job; nothing is kept, retried or delayed",
@@ -89,7 +105,9 @@ FLOOR: Final = Subject(
     keeps=False,
 )
 PEERS: Final = {
-    "bullmq-node": Subject(program="bullmq.mjs", setting="node, concurrency 100", best=100, bulk=True),
+    "bullmq-node": Subject(
+        program="bullmq.mjs", setting="node, concurrency 100", best=100, bulk=True, backlogs=BACKLOGS
+    ),
     "dramatiq": Subject(
         program="dramatiq",
         setting="8 threads, prefetch 1,000, hiredis; no results",
@@ -151,23 +169,30 @@ def chosen(peers: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def measure(effort: Effort, peers: Sequence[str] = ()) -> list[Row]:
-    """Measure evq, *peers* and the floor in turns; a peer that cannot be installed, or fails, is named and left out."""
+def measure(effort: Effort, peers: Sequence[str] = (), *, huge: bool = False) -> list[Row]:
+    """Measure evq, *peers* and the floor in turns, evq with a *huge* backlog as well if that is asked for.
+
+    A peer that cannot be installed, or fails, is named and left out.
+    """
+    evq = replace(EVQ, backlogs=(*BACKLOGS, HUGE)) if huge else EVQ
+    subjects = {"evq": evq, **_installed(peers), "floor": FLOOR}
+    _say_settings(subjects)
     taken: dict[str, list[Figures]] = {}
     with private_redis(server=newest_server()) as url:
-        runs = {name: _Run(name, url, subject, effort) for name, subject in _installed(peers).items()}
-        for part in (_Run.idle, _Run.loaded, _Run.alone):
+        runs = {name: _Run(name, url, subject, effort) for name, subject in subjects.items()}
+        for part in (_Run.idle, _Run.loaded, _Run.alone, _Run.backlogged):
             turns = {name: partial(_Run.attempt, run, part) for name, run in runs.items()}
             for name, rounds in alternate(
                 turns, min(effort.rounds, ROUNDS), warm_up=False, seconds=PART_SECONDS
             ).items():
                 taken.setdefault(name, []).extend(rounds)
-    return [row for case in CASES for row in _rows(case, taken)]
+    cases = dict.fromkeys(case for rounds in taken.values() for of in rounds for case in of)
+    return [row for case in sorted(cases, key=_place) for row in _rows(case, taken)]
 
 
 def _installed(peers: Sequence[str]) -> dict[str, Subject]:
-    """Install what is not there yet, and say how each subject is set up."""
-    subjects = {"evq": EVQ}
+    """Install what is not there yet, and return what can be measured."""
+    subjects = {}
     for name in peers:
         try:
             environments.install(PEERS[name].program)
@@ -175,19 +200,26 @@ def _installed(peers: Sequence[str]) -> dict[str, Subject]:
             _say(f"{name} is left out, since it cannot be installed: {reason}")
         else:
             subjects[name] = PEERS[name]
-    subjects["floor"] = FLOOR
+    return subjects
+
+
+def _say_settings(subjects: Mapping[str, Subject]) -> None:
     for name, subject in subjects.items():
         version = environments.version_of(name.split("-")[0], subject.program)
         _say(f"{f'{name} {version}'.strip()}: {subject.setting}")
-    return subjects
 
 
 def _say(line: str) -> None:
     print(f"# {line}", flush=True)
 
 
+def _place(case: str) -> int:
+    """Return where a case stands: each that is measured with jobs waiting behind, beside the one without."""
+    return list(CASES).index(case.partition("@")[0])
+
+
 def _rows(case: str, taken: Mapping[str, Sequence[Figures]]) -> list[Row]:
-    unit, better = CASES[case]
+    unit, better = CASES[case.partition("@")[0]]
     values = {name: [of[case] for of in rounds if case in of] for name, rounds in taken.items()}
     return figures("queue", case, {name: of for name, of in values.items() if of}, unit=unit, better=better)
 
@@ -201,7 +233,7 @@ class _Run:
         self._subject = subject
         self._effort = effort
         self._command, self._folder = environments.command(subject.program)
-        self._redis = Redis.from_url(url)
+        self._redis = Redis.from_url(url, socket_timeout=None)  # to drop a large backlog takes seconds
         self._failed = False
 
     def attempt(self, part: Callable[["_Run"], Figures]) -> Figures:
@@ -212,7 +244,7 @@ class _Run:
         try:
             return part(self)
         except ProgramFailed as failure:
-            if self._subject is EVQ:
+            if self._name == "evq":
                 raise
             self._failed = True
             _say(f"{self._name} is left out from here on, since it failed: {failure}")
@@ -263,6 +295,50 @@ class _Run:
         with self._start("work", 1) as worker:
             return {"drain-1": _rate(worker.ask("wait", count, RUN_LIMIT))}
 
+    def backlogged(self) -> Figures:
+        """Measure the rates again, and how long evq's scripts take, with more and more jobs waiting behind."""
+        taken: Figures = {}
+        waiting = 0
+        for backlog in self._subject.backlogs:
+            behind = self._effort.of(backlog)
+            there = self._rates(behind - waiting)
+            if self._name == "evq":
+                there |= self._script_times()
+            taken |= {f"{case}@{_short(behind)}": figure for case, figure in there.items()}
+            waiting = behind
+        return taken
+
+    def _rates(self, more: int) -> Figures:
+        """Enqueue *more* jobs, which stay; then measure how others are enqueued, and drain as many."""
+        taken = {}
+        with self._start("produce") as producer:
+            more -= producer.hear()["count"]
+            if (filled := producer.ask("bulk", more, FILL_LIMIT)["count"]) < more:
+                raise ProgramFailed(f"it enqueued {filled:,} of {more:,} jobs in {FILL_LIMIT:g} s")
+            for case, call, jobs in (("enqueue-one", "single", SINGLE), ("enqueue-bulk", "bulk", BULK)):
+                answer = producer.ask(call, self._effort.of(jobs), ENQUEUE_LIMIT)
+                taken[case] = answer["count"] / answer["seconds"]
+        for case, concurrency, jobs in (("drain-1", 1, ALONE), ("drain-best", self._subject.best, BULK)):
+            with self._start("work", concurrency) as worker:
+                taken[case] = _rate(worker.ask("wait", self._effort.of(jobs), RUN_LIMIT))
+        return taken
+
+    def _script_times(self) -> Figures:
+        """Time the scripts that enqueue, reserve and acknowledge: one job a call, and as many as a call takes."""
+        one, batch = [], []
+        with self._start("produce") as producer:
+            producer.hear()
+            one.append(self._p99(producer, "single", TIMED))
+            batch += [self._p99(producer, call, TOGETHER_TIMED) for call in ("gather", "bulk")]
+        with self._start("work", 1) as worker:
+            one.append(self._p99(worker, "wait", TIMED))
+        with self._start("work", self._subject.best) as worker:
+            batch.append(self._p99(worker, "wait", 2 * TOGETHER_TIMED))
+        return {"script-one-p99": max(one), "script-batch-p99": max(batch)}
+
+    def _p99(self, program: Program, call: str, count: int) -> float:
+        return p99_of_scripts(self._redis, partial(program.ask, call, count, RUN_LIMIT))
+
     def _start(self, role: Literal["produce", "work"], concurrency: int = 1) -> Program:
         return Program(
             [*self._command, role, self._url, str(concurrency)], self._folder, dict(self._subject.environment)
@@ -275,6 +351,14 @@ class _Run:
     def _memory(self) -> int:
         used: int = self._redis.info("memory")["used_memory"]
         return used
+
+
+def _short(count: int) -> str:
+    """Return a round number as one says it: 10k, 1M."""
+    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            return f"{count // unit}{letter}"
+    return str(count)
 
 
 def _rate(answer: Mapping[str, Any]) -> float:

@@ -9,10 +9,13 @@ from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from benchmarks import environments, measuring, queue
 from benchmarks.measuring import Row, advantages, agree, alternate, figures, ratios
 from benchmarks.programs import Program, ProgramFailed
+from benchmarks.script_times import p99_of_scripts
+from evq.embedded import private_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRA = [requirement for requirement in requires("evq") or () if 'extra == "bench"' in requirement]
@@ -44,7 +47,9 @@ def test_one_suite_can_be_named() -> None:
     run = _benchmarks("queue", "--quick", "--peers", "none")
     assert (run.returncode, run.stderr) == (0, "")
     assert {line.split()[0] for line in _rows(run.stdout)} == {"queue"}
-    assert {line.split()[1] for line in _rows(run.stdout)} == set(queue.CASES)
+    cases = {line.split()[1] for line in _rows(run.stdout)}
+    assert {case.partition("@")[0] for case in cases} == set(queue.CASES)
+    assert {"enqueue-one@200", "enqueue-bulk@20k", "drain-1@20k", "drain-best@20k"} < cases
     assert "# evq: " in run.stdout  # how it is set up
     assert "left out" not in run.stdout
 
@@ -63,6 +68,8 @@ def test_a_peer_that_is_installed_does_all_it_can(name: str) -> None:
         "enqueue-bulk": peer.bulk,
         "delayed-p99": peer.delay,
         "memory-completed": peer.keeps,
+        "script-one-p99": False,  # which are evq's alone
+        "script-batch-p99": False,
     }
     assert missing == {case for case, can in able.items() if not can}
 
@@ -72,6 +79,40 @@ def _measured(name: str) -> tuple[str, set[tuple[str, str]]]:
     assert (run.returncode, run.stderr) == (0, "")
     words = [line.split() for line in _rows(run.stdout)]
     return run.stdout, {(case, subject) for _, case, subject, *_ in words}
+
+
+def test_the_floor_at_concurrency_1_takes_a_call_for_each_job() -> None:
+    command, folder = environments.command("floor")
+    with private_redis() as url, Redis.from_url(url) as redis:
+        with Program([*command, "produce", url, "1"], folder, {}) as producer:
+            producer.hear()
+            producer.ask("bulk", 200, 10.0)
+        redis.config_resetstat()
+        with Program([*command, "work", url, "1"], folder, {}) as worker:
+            assert worker.ask("wait", 200, 10.0)["count"] >= 200
+        assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 200
+
+
+def test_the_p99_of_scripts_counts_those_that_are_too_quick_to_be_noted() -> None:
+    with private_redis() as url, Redis.from_url(url) as redis:
+        script = redis.register_script("for i = 1, ARGV[1] do redis.call('PING') end")
+
+        def call(slow: int) -> None:
+            for turn in range(200):
+                script(args=[20_000 if turn < slow else 1])
+
+        call(1)  # which brings the script to Redis
+        assert p99_of_scripts(redis, lambda: call(2)) < 1_000
+        assert p99_of_scripts(redis, lambda: call(3)) > 1_000
+
+
+def test_evq_alone_is_asked_to_run_behind_a_huge_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: dict[str, tuple[int, ...]] = {}
+    monkeypatch.setattr(queue._Run, "attempt", lambda run, _: measured.update({run._name: run._subject.backlogs}) or {})
+    queue.measure(measuring.QUICK, huge=True)
+    assert measured == {"evq": (10_000, 1_000_000, 5_000_000), "floor": ()}
+    queue.measure(measuring.QUICK)
+    assert measured["evq"] == (10_000, 1_000_000)
 
 
 def test_an_unknown_peer_is_refused_with_the_names_there_are() -> None:
@@ -88,7 +129,7 @@ def test_a_peer_that_cannot_be_installed_is_named_and_left_out(
 ) -> None:
     monkeypatch.setattr(environments, "FOLDER", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert list(queue._installed(["bullmq-node"])) == ["evq", "floor"]
+    assert queue._installed(["bullmq-node"]) == {}
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "# bullmq-node is left out, since it cannot be installed: there is no npm"
 
