@@ -15,9 +15,10 @@ from benchmarks.measuring import FULL, QUICK, Effort, Row
 from benchmarks.showing import save, show
 
 SUITES: Final = {
+    "queue": "benchmarks.queue",
     "import": "benchmarks.imports",
     "qr": "benchmarks.qr",
-    "queue": "benchmarks.queue",
+    "server": "benchmarks.server",
     "pipeline": "benchmarks.pipeline",
 }
 

@@ -1,6 +1,5 @@
 """How fast an import is as a whole, and its save by itself."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import anyio
 from benchmarks import pipeline_peers
 from benchmarks.measuring import CASE_SECONDS, Effort, Row, alternate, figures
 from benchmarks.people import people_csv
+from benchmarks.redis_server import forget_redis
 from benchmarks.saving import SaveLab
 from evq_server.commands.client import Client
 from evq_server.settings import Settings
@@ -100,8 +100,7 @@ class _Run:
 
 async def _run(data: Path, upload: Path, rounds: int) -> Sequence[_Run]:
     """Import the file into an event of its own each time, by a server with its workers; the first is the warm-up."""
-    for name in ("EVQ_REDIS_URL", "REDIS_HOST", "REDIS_PORT"):
-        os.environ.pop(name, None)  # it is measured on its private Redis
+    forget_redis()
     runs: list[_Run] = []
     give_up = time.monotonic() + CASE_SECONDS
     settings = Settings(data=data, port=0, workers=WORKERS)

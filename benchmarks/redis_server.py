@@ -1,5 +1,6 @@
 """Which Redis everything is measured on."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,12 @@ def newest_server() -> str:
     """Return the path of the newest Redis or Valkey server found: on PATH, or the one that evq would start."""
     found = [path for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
     return max([*found, find_server()], key=_version)
+
+
+def forget_redis() -> None:
+    """Make the servers that start here bring a private Redis, whatever the environment names."""
+    for name in ("EVQ_REDIS_URL", "REDIS_HOST", "REDIS_PORT"):
+        os.environ.pop(name, None)
 
 
 def _version(server: str) -> list[int]:

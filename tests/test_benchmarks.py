@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from benchmarks import environments, measuring, queue
+from benchmarks import environments, measuring, queue, server
+from benchmarks.__main__ import SUITES
 from benchmarks.measuring import Row, advantages, agree, alternate, figures, ratios
 from benchmarks.programs import Program, ProgramFailed
 from benchmarks.script_times import p99_of_scripts
@@ -35,7 +36,7 @@ def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) 
     document = json.loads((tmp_path / "figures.json").read_bytes())
     assert document["meta"].keys() == {"machine", "versions", "commit", "date"}
     assert len(_rows(run.stdout)) == len(document["rows"])
-    assert {row["suite"] for row in document["rows"]} == {"import", "pipeline", "qr", "queue"}
+    assert {row["suite"] for row in document["rows"]} == set(SUITES)
     for row in document["rows"]:
         assert row.keys() == {field.name for field in fields(Row)}
         assert row["better"] in {"higher", "lower"}
@@ -52,6 +53,24 @@ def test_one_suite_can_be_named() -> None:
     assert {"enqueue-one@200", "enqueue-bulk@20k", "drain-1@20k", "drain-best@20k"} < cases
     assert "# evq: " in run.stdout  # how it is set up
     assert "left out" not in run.stdout
+
+
+def test_the_server_is_measured_beside_the_least_that_does_the_same() -> None:
+    run = _benchmarks("server", "--quick")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [re.split("  +", line)[1:3] for line in _rows(run.stdout)] == [
+        ["upload 1.28 MB", "evq"],
+        ["upload 1.28 MB", "bare ASGI"],
+        ["a job's status", "evq"],
+        ["a job's status", "bare Litestar"],
+        ["progress at 2 clients, p50", "evq"],
+        ["progress at 2 clients, p99", "evq"],
+    ]
+
+
+def test_progress_that_a_client_is_spared_is_seen_with_the_next() -> None:
+    seen = [(0.0, 900), (1.0, 2_500), (3.0, 9_000), (3.0, 9_500)]
+    assert server._ages([1_000, 3_000, 8_000], seen) == [1.5, 6.0, 1.0]
 
 
 @pytest.mark.slow
