@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from redis import Redis
@@ -18,7 +19,7 @@ from benchmarks.environments import NotInstalled
 from benchmarks.measuring import Effort, Row, alternate, figures
 from benchmarks.peers.protocol import TOGETHER
 from benchmarks.programs import Program, ProgramFailed
-from benchmarks.redis_server import newest_server
+from benchmarks.redis_server import newest_server, version_of_server
 from benchmarks.script_times import p99_of_scripts
 from evq.embedded import private_redis
 
@@ -48,7 +49,7 @@ RUN_LIMIT: Final = 12.0
 """How long running may take in one case, the start of the worker included, s; what has run by then counts."""
 REST: Final = 0.3
 """How long a worker that has run everything may take to say so to Redis, s."""
-PART_SECONDS: Final = 300.0
+PART_SECONDS: Final = 180.0
 """A part of the suite that has taken this long begins no further round, s."""
 ROUNDS: Final = 3
 
@@ -176,9 +177,11 @@ def measure(effort: Effort, peers: Sequence[str] = (), *, huge: bool = False) ->
     """
     evq = replace(EVQ, backlogs=(*BACKLOGS, HUGE)) if huge else EVQ
     subjects = {"evq": evq, **_installed(peers), "floor": FLOOR}
+    server = newest_server()
+    _say(f"on {Path(server).name} {version_of_server(server)}")
     _say_settings(subjects)
     taken: dict[str, list[Figures]] = {}
-    with private_redis(server=newest_server()) as url:
+    with private_redis(server=server) as url:
         runs = {name: _Run(name, url, subject, effort) for name, subject in subjects.items()}
         for part in (_Run.idle, _Run.loaded, _Run.alone, _Run.backlogged):
             turns = {name: partial(_Run.attempt, run, part) for name, run in runs.items()}

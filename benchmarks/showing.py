@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from rich.table import Table
 from benchmarks import queue
 from benchmarks.environments import version_of
 from benchmarks.measuring import Row, advantages, ratios
-from benchmarks.redis_server import newest_server
+from benchmarks.redis_server import newest_server, version_of_server
 
 PACKAGES = ("evq", "redis", "hiredis", "orjson", "anyio", "email-validator", "phonenumbers", "qrcode")
 PEERS = ("pillow", "polars", "pydantic", "qrcodegen", "segno", "zxing-cpp")
@@ -29,11 +30,11 @@ def show(rows: Sequence[Row], console: Console) -> None:
     if console.is_terminal:
         console.print(_table(rows))
     else:
-        for row, ratio in _compared(rows):
-            print(row.suite, row.case, *_cells(row, ratio), sep="  ")
+        for row, ratio in compared(rows):
+            print(row.suite, row.case, *cells(row, ratio), sep="  ")
 
 
-def _compared(rows: Sequence[Row]) -> list[tuple[Row, float]]:
+def compared(rows: Sequence[Row]) -> list[tuple[Row, float]]:
     """Pair each row with its ratio: in the suite that has many peers, of evq to each of them."""
     return advantages(rows) if rows[0].suite == "queue" else ratios(rows)
 
@@ -43,20 +44,22 @@ def _table(rows: Sequence[Row]) -> Table:
     for heading in ("median", "unit", "min - max", "", "ratio"):
         table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=True)
     case = ""
-    for row, ratio in _compared(rows):
+    for row, ratio in compared(rows):
         if row.case != case:
             table.add_section()
-        table.add_row(row.case if row.case != case else "", *_cells(row, ratio))
+        table.add_row(row.case if row.case != case else "", *cells(row, ratio))
         case = row.case
     return table
 
 
-def _cells(row: Row, ratio: float) -> tuple[str, ...]:
-    span = f"{_short(row.min)} - {_short(row.max)}"
-    return row.subject, _short(row.median), row.unit, span, f"n={row.n}", f"{ratio:.2f}x"
+def cells(row: Row, ratio: float) -> tuple[str, ...]:
+    """Return what is shown of a row: subject, median, unit, min - max, rounds, ratio."""
+    span = f"{short(row.min)} - {short(row.max)}"
+    return row.subject, short(row.median), row.unit, span, f"n={row.n}", f"{ratio:.2f}x"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a figure as it is shown."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
@@ -67,15 +70,17 @@ def save(rows: Sequence[Row], path: Path) -> None:
 
 
 def _meta(rows: Sequence[Row]) -> dict[str, object]:
+    server = newest_server()
     return {
         "machine": {
             "system": platform.platform(),
+            "processor": _processor(),
             "cpus": os.cpu_count(),
             "memory_bytes": psutil.virtual_memory().total,
         },
         "versions": {
             "python": platform.python_version(),
-            "redis-server": _answer([newest_server(), "--version"]),
+            Path(server).name: version_of_server(server),
             **{package: version(package) for package in PACKAGES},
             **{peer: version(peer) for peer in PEERS if any(distributions(name=peer))},
             **{
@@ -87,6 +92,13 @@ def _meta(rows: Sequence[Row]) -> dict[str, object]:
         "commit": _answer(["git", "--no-optional-locks", "describe", "--always", "--dirty"]),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _processor() -> str:
+    """Return what the processor is called; nothing if nobody says."""
+    cpus = Path("/proc/cpuinfo")
+    name = re.search(r"^model name\s*: (.+)$", cpus.read_text(), re.MULTILINE) if cpus.exists() else None
+    return name[1] if name else platform.processor()
 
 
 def _answer(command: Sequence[str]) -> str:

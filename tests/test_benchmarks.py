@@ -35,6 +35,7 @@ def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) 
     assert (run.returncode, run.stderr) == (0, "")
     document = json.loads((tmp_path / "figures.json").read_bytes())
     assert document["meta"].keys() == {"machine", "versions", "commit", "date"}
+    assert document["meta"]["machine"].keys() == {"system", "processor", "cpus", "memory_bytes"}
     assert len(_rows(run.stdout)) == len(document["rows"])
     assert {row["suite"] for row in document["rows"]} == set(SUITES)
     for row in document["rows"]:
@@ -51,6 +52,7 @@ def test_one_suite_can_be_named() -> None:
     cases = {line.split()[1] for line in _rows(run.stdout)}
     assert {case.partition("@")[0] for case in cases} == set(queue.CASES)
     assert {"enqueue-one@200", "enqueue-bulk@20k", "drain-1@20k", "drain-best@20k"} < cases
+    assert re.match(r"# on \S+-server \d+\.\d+", run.stdout)
     assert "# evq: " in run.stdout  # how it is set up
     assert "left out" not in run.stdout
 
