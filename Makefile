@@ -49,8 +49,8 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(PEERS) ## Measure evq beside what people use today, which is installed for it
-	$(BIN)/python -m benchmarks
+bench: $(PEERS) ## Measure evq beside what people use today, which is installed for it, and keep the figures
+	$(BIN)/python -m benchmarks --json figures-$$(date +%F).json
 
 fuzz: setup ## Let a fuzzer look for what breaks the compiled core, under sanitizers  [SECONDS=60]
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
