@@ -43,8 +43,8 @@ def main() -> None:
         measured = measure(QUICK if options.quick else FULL)
         show(measured, Console())
         rows += measured
-    if options.json:
-        save(rows, options.json)
+        if options.json:
+            save(rows, options.json)  # what has been measured is kept, whatever comes of the rest
 
 
 def _load(suite: str, *, peers: Sequence[str], huge: bool) -> Callable[[Effort], list[Row]]:

@@ -41,7 +41,7 @@ TIMED: Final = 500
 """Jobs one by one whose scripts are timed."""
 TOGETHER_TIMED: Final = 20_000
 """Jobs together whose scripts are timed: those of a call of each are a hundred, so that there is a p99."""
-FILL_LIMIT: Final = 150.0
+FILL_LIMIT: Final = 300.0
 """How long a backlog may take to be enqueued, s."""
 ENQUEUE_LIMIT: Final = 15.0
 """How long enqueueing may take in one case, s; what is enqueued by then counts."""
@@ -50,7 +50,9 @@ RUN_LIMIT: Final = 12.0
 REST: Final = 0.3
 """How long a worker that has run everything may take to say so to Redis, s."""
 PART_SECONDS: Final = 180.0
-"""A part of the suite that has taken this long begins no further round, s."""
+"""A part of the suite that has taken this long begins no further round, s;"""
+HUGE_SECONDS: Final = 600.0
+"""one with a huge backlog is given this, s, of which a round of it takes some two hundred."""
 ROUNDS: Final = 3
 
 Better = Literal["higher", "lower"]
@@ -185,9 +187,8 @@ def measure(effort: Effort, peers: Sequence[str] = (), *, huge: bool = False) ->
         runs = {name: _Run(name, url, subject, effort) for name, subject in subjects.items()}
         for part in (_Run.idle, _Run.loaded, _Run.alone, _Run.backlogged):
             turns = {name: partial(_Run.attempt, run, part) for name, run in runs.items()}
-            for name, rounds in alternate(
-                turns, min(effort.rounds, ROUNDS), warm_up=False, seconds=PART_SECONDS
-            ).items():
+            seconds = HUGE_SECONDS if huge else PART_SECONDS
+            for name, rounds in alternate(turns, min(effort.rounds, ROUNDS), warm_up=False, seconds=seconds).items():
                 taken.setdefault(name, []).extend(rounds)
     cases = dict.fromkeys(case for rounds in taken.values() for of in rounds for case in of)
     return [row for case in sorted(cases, key=_place) for row in _rows(case, taken)]

@@ -68,19 +68,18 @@ class SaveLab:
         self._check()
         return self.count / seconds
 
-    def waits(self) -> dict[str, list[float]]:
-        """Check people in from another process, beside a save and then alone; return how long each took, ms."""
+    def waits(self) -> dict[str, dict[str, list[float]]]:
+        """Check people in from another process, beside a save and then alone.
+
+        Return how long each took, ms: the check-ins and the look-ups, by what ran beside them.
+        """
         path = self._fresh()
         with _checking_in(path) as beside:
             self._save(path)
         path = self._fresh()
         with _checking_in(path) as alone:
             time.sleep(ALONE)
-        return {
-            "a check-in": beside.pop("check-in"),
-            "a look-up": beside.pop("look-up"),
-            "a check-in, nothing else running": alone.pop("check-in"),
-        }
+        return {what: {"evq": beside[what], "nothing else running": alone[what]} for what in beside}
 
     def _save(self, path: Path) -> float:
         database = _Timed(path)

@@ -14,12 +14,12 @@ LENGTH: Final = 10_000
 def p99_of_scripts(redis: Redis, work: Callable[[], object]) -> float:
     """Return the p99 of the scripts that are called while *work* is done, µs; NOTED if it is less than that."""
     redis.config_set("slowlog-max-len", LENGTH)
+    redis.slowlog_reset()
     redis.config_resetstat()
     redis.config_set("slowlog-log-slower-than", NOTED)
     work()
     redis.config_set("slowlog-log-slower-than", -1)
     calls = redis.info("commandstats")["cmdstat_evalsha"]["calls"]
     noted = [entry["duration"] for entry in redis.slowlog_get(LENGTH) if entry["command"].startswith(b"EVALSHA ")]
-    redis.slowlog_reset()
     slowest = sorted(noted, reverse=True)[: calls // 100 + 1]
     return float(slowest[-1]) if len(slowest) > calls // 100 else NOTED

@@ -47,7 +47,7 @@ def measure(effort: Effort) -> list[Row]:
     with ExitStack() as started:
         folder = Path(started.enter_context(TemporaryDirectory(prefix="evq-benchmark-")))
         places = {}
-        for name in ("evq", "bare ASGI", "bare Litestar"):
+        for name in ("evq", "bare-asgi", "bare-litestar"):
             command = [sys.executable, "-m", "benchmarks.serving", "serve", name, str(folder)]
             places[name] = started.enter_context(Program(command, ROOT, {})).hear()
         job_id, late = "", []
@@ -56,11 +56,11 @@ def measure(effort: Effort) -> list[Row]:
             late.append(statistics.quantiles(ages, n=100, method="inclusive"))
         asked = {
             "evq": (places["evq"], f"/api/jobs/{job_id}"),
-            "bare Litestar": (places["bare Litestar"], "/status"),
+            "bare-litestar": (places["bare-litestar"], "/status"),
         }
         sent = {
             "evq": (places["evq"], f"/api/events/{EVENT}/imports"),
-            "bare ASGI": (places["bare ASGI"], "/"),
+            "bare-asgi": (places["bare-asgi"], "/"),
         }
         seconds, size = max(0.1, SECONDS * effort.share), effort.of(UPLOAD)
         answers = alternate({name: partial(_ask, *to, seconds) for name, to in asked.items()}, effort.rounds)

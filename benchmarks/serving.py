@@ -106,7 +106,7 @@ async def _report(url: str, count: str) -> None:
         await Worker(queue).run(burst=True)
 
 
-SUBJECTS: Final = {"evq": evq, "bare ASGI": bare_asgi, "bare Litestar": bare_litestar}
+SUBJECTS: Final = {"evq": evq, "bare-asgi": bare_asgi, "bare-litestar": bare_litestar}
 
 if __name__ == "__main__":
     role, first, second = sys.argv[1:]

@@ -38,6 +38,8 @@ def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) 
     assert document["meta"]["machine"].keys() == {"system", "processor", "cpus", "memory_bytes"}
     assert len(_rows(run.stdout)) == len(document["rows"])
     assert {row["suite"] for row in document["rows"]} == set(SUITES)
+    cases = {(row["suite"], row["case"]) for row in document["rows"]}
+    assert cases == {(row["suite"], row["case"]) for row in document["rows"] if row["subject"] == "evq"}
     for row in document["rows"]:
         assert row.keys() == {field.name for field in fields(Row)}
         assert row["better"] in {"higher", "lower"}
@@ -62,9 +64,9 @@ def test_the_server_is_measured_beside_the_least_that_does_the_same() -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert [re.split("  +", line)[1:3] for line in _rows(run.stdout)] == [
         ["upload 1.28 MB", "evq"],
-        ["upload 1.28 MB", "bare ASGI"],
+        ["upload 1.28 MB", "bare-asgi"],
         ["a job's status", "evq"],
-        ["a job's status", "bare Litestar"],
+        ["a job's status", "bare-litestar"],
         ["progress at 2 clients, p50", "evq"],
         ["progress at 2 clients, p99", "evq"],
     ]
@@ -120,11 +122,11 @@ def test_the_p99_of_scripts_counts_those_that_are_too_quick_to_be_noted() -> Non
 
         def call(slow: int) -> None:
             for turn in range(200):
-                script(args=[20_000 if turn < slow else 1])
+                script(args=[100_000 if turn < slow else 1])  # longer than a busy machine stops anything for
 
         call(1)  # which brings the script to Redis
-        assert p99_of_scripts(redis, lambda: call(2)) < 1_000
-        assert p99_of_scripts(redis, lambda: call(3)) > 1_000
+        assert p99_of_scripts(redis, lambda: call(2)) < 10_000
+        assert p99_of_scripts(redis, lambda: call(3)) > 10_000
 
 
 def test_evq_alone_is_asked_to_run_behind_a_huge_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
