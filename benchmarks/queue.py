@@ -36,11 +36,11 @@ DELAYED: Final = 100
 BACKLOGS: Final = (10_000, 1_000_000)
 """Behind how many waiting jobs enqueueing and draining are measured again."""
 HUGE: Final = 5_000_000
-"""Another backlog, for those who ask for it: 3 GB, and a minute more in each round."""
+"""Another backlog of evq's, for those who ask for it: 3 GB, and some two minutes more in each round."""
 TIMED: Final = 500
 """Jobs one by one whose scripts are timed."""
 TOGETHER_TIMED: Final = 20_000
-"""Jobs together whose scripts are timed: those of a call of each are a hundred, so that there is a p99."""
+"""Jobs together whose scripts are timed: a hundred calls of the largest, so that these have a p99."""
 FILL_LIMIT: Final = 300.0
 """How long a backlog may take to be enqueued, s."""
 ENQUEUE_LIMIT: Final = 15.0
@@ -50,9 +50,9 @@ RUN_LIMIT: Final = 12.0
 REST: Final = 0.3
 """How long a worker that has run everything may take to say so to Redis, s."""
 PART_SECONDS: Final = 180.0
-"""A part of the suite that has taken this long begins no further round, s;"""
+"""A part of the suite that has taken this long begins no further round, s."""
 HUGE_SECONDS: Final = 600.0
-"""one with a huge backlog is given this, s, of which a round of it takes some two hundred."""
+"""The same in a run with a huge backlog, s."""
 ROUNDS: Final = 3
 
 Better = Literal["higher", "lower"]
