@@ -20,6 +20,7 @@ SUITES: Final = {
     "qr": "benchmarks.qr",
     "server": "benchmarks.server",
     "pipeline": "benchmarks.pipeline",
+    "scaling": "benchmarks.scaling",
 }
 
 

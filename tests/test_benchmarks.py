@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from benchmarks import environments, measuring, queue, server
+from benchmarks import environments, measuring, queue, scaling, server
 from benchmarks.__main__ import SUITES
 from benchmarks.measuring import Row, advantages, agree, alternate, figures, ratios
 from benchmarks.programs import Program, ProgramFailed
@@ -38,7 +38,7 @@ def test_a_quick_run_shows_and_saves_the_figures_of_every_suite(tmp_path: Path) 
     assert document["meta"]["machine"].keys() == {"system", "processor", "cpus", "memory_bytes"}
     assert len(_rows(run.stdout)) == len(document["rows"])
     assert {row["suite"] for row in document["rows"]} == set(SUITES)
-    cases = {(row["suite"], row["case"]) for row in document["rows"]}
+    cases = {(row["suite"], row["case"]) for row in document["rows"] if row["suite"] != "scaling"}
     assert cases == {(row["suite"], row["case"]) for row in document["rows"] if row["subject"] == "evq"}
     for row in document["rows"]:
         assert row.keys() == {field.name for field in fields(Row)}
@@ -75,6 +75,14 @@ def test_the_server_is_measured_beside_the_least_that_does_the_same() -> None:
 def test_progress_that_a_client_is_spared_is_seen_with_the_next() -> None:
     seen = [(0.0, 900), (1.0, 2_500), (3.0, 9_000), (3.0, 9_500)]
     assert server._ages([1_000, 3_000, 8_000], seen) == [1.5, 6.0, 1.0]
+
+
+def test_scaling_says_of_every_number_of_workers_and_servers_what_a_job_costs() -> None:
+    run = _benchmarks("scaling", "--quick")
+    assert (run.returncode, run.stderr) == (0, "")
+    cases = [re.split("  +", line)[1:3] for line in run.stdout.splitlines()]
+    assert {case for case, _ in cases} == set(scaling.CASES)
+    assert {subject for case, subject in cases if case.startswith("drain")} == set(scaling.DRAINS)
 
 
 @pytest.mark.slow
