@@ -1,8 +1,8 @@
 """A worker: reserves jobs, runs them, settles them.
 
 One loop exchanges with Redis: what has been settled goes there, and new jobs come back in the same round trip. When
-there is nothing to do it sleeps in a blocking pop. The heart beats in a process of its own, so that a busy loop loses
-no lease; hooks of ended jobs are run beside the jobs.
+there is nothing to do it sleeps in a blocking pop, and wakes itself when something falls due. The heart beats in a
+process of its own, so that a busy loop loses no lease; hooks of ended jobs are run beside the jobs.
 """
 
 import asyncio
@@ -254,9 +254,11 @@ class Worker:
             self._sleeper = asyncio.create_task(self._sleep(room))
 
     async def _sleep(self, room: int) -> None:
-        wait_ms = self._wait_ms
+        wait_ms, alarm = self._wait_ms, None
         if wait_ms == SLEEP_MS:
             wait_ms -= random.randrange(SLEEP_MS // 10)  # noqa: S311 - so that sleepers do not wake together
+        else:
+            alarm = asyncio.create_task(self._ring_in(wait_ms))
         try:
             reserved = await self.queue.broker.sleep(self.id, wait_ms, self._reserve(room))
             self._note_reachable()
@@ -265,9 +267,17 @@ class Worker:
             await self._wait_out(error)
             self._more = True
         finally:
+            if alarm is not None:
+                alarm.cancel()
             self._sleeper = None
             self._more = self._more or self._burst
             self._changed.set()
+
+    async def _ring_in(self, wait_ms: int) -> None:
+        """Wake the sleeper when something falls due: Redis itself ends a pop that took too long up to 0.1 s late."""
+        await asyncio.sleep(wait_ms / 1000)
+        with contextlib.suppress(QueueFull, QueueUnavailable):
+            await self.queue.broker.tell(self.id, "due")
 
     # Jobs
 

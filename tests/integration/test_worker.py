@@ -645,6 +645,24 @@ async def test_a_delayed_job_starts_on_time_though_the_worker_sleeps(queue: Queu
         assert 0 <= record.started_ms - record.due_ms < 1000
 
 
+async def test_a_delayed_job_does_not_wait_for_redis_to_end_the_sleep(queue: Queue) -> None:
+    @queue.task
+    async def work() -> None: ...
+
+    await queue.broker.send([("CONFIG", "SET", "hz", 1)])  # so often does Redis look for pops that took too long
+    try:
+        async with working(queue):
+            for _ in range(3):
+                job = await work.using(delay=0.1).enqueue()
+                await job.result(3)
+                record = (await job.refresh()).record
+                assert record.started_ms is not None
+                assert record.due_ms is not None
+                assert 0 <= record.started_ms - record.due_ms < 100
+    finally:
+        await queue.broker.send([("CONFIG", "SET", "hz", 10)])
+
+
 async def test_a_worker_is_listed_while_it_runs(queue: Queue) -> None:
     @queue.task
     async def work() -> None: ...
