@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from redis.exceptions import NoScriptError
-
-from evq.connection import Command, Connection
+from evq.connection import Connection
 from evq.errors import CorruptRecord, DuplicateJob, QueueFull, QueueUnavailable, UsageError
 from evq.ids import new_id
 from evq.job import JobProgress, NewJob, Record, ReservedJob
 from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
+from evq.wire import Command, NoScript
 
 BULK: Final = 500
 """New jobs in one call of a script, which keeps it well below 5 ms."""
@@ -223,7 +222,7 @@ class Broker:
 
     # Plain commands.
 
-    async def send(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
+    async def send(self, commands: Sequence[Command], *, blocks_s: float = 0.0) -> list[Any]:
         """Send commands that are no scripts, because they change no job; *blocks_s* is how long they may block, s."""
         return await self._connection.exchange(commands, blocks_s=blocks_s)
 
@@ -248,7 +247,7 @@ class Broker:
 
     async def _load_missing(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
         """Send those calls again, in full, whose script Redis did not have (it was restarted, or flushed)."""
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScript)]
         if missing:
             again = await self._connection.exchange([calls[i].full_command() for i in missing])
             for i, reply in zip(missing, again, strict=True):

@@ -13,37 +13,19 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.connection import Connection as TcpConnection
-from redis.exceptions import (
-    AuthenticationError,
-    MovedError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    RedisError,
-    ResponseError,
-)
-
 from evq.errors import QueueFull, QueueUnavailable
 from evq.settings import hide_password, parse_url
+from evq.wire import CONNECT, LATE, Command, LoginRefused, Moved, NoScript, Refused, Replies, Wire, connect
+
+__all__ = ["TIMEOUT", "Command", "Connection"]
 
 TIMEOUT: Final = 6.0
 """How long replies may take beyond the time that a command blocks, s: a half-open connection is given up after this."""
-LATE: Final = 1.0
-"""A timeout that comes so much too late, s, tells of a busy event loop, not of Redis."""
-CONNECT: Final = 2.0
-"""How long connecting may take, and a Sentinel's answer, before the next seed is tried, s."""
-CONNECTIONS: Final = 32
-"""Exchanges under way at a time; the others wait for their turn. Those that block come on top."""
 HOPS: Final = 5
 """How many nodes in a row may point at another one before that counts as an outage."""
 
-_SCRIPT_MAY_NOT = re.compile("The user executing the script can't|ACL failure in script")
-"""What Redis says, and what Valkey does."""
-
-Command = Sequence[str | bytes | int | float]
+_NOT_ALLOWED = re.compile("^NOPERM|The user executing the script can't|ACL failure in script")
+"""What Redis says of a command, and of one in a script, and what Valkey does."""
 
 
 class Connection:
@@ -55,16 +37,18 @@ class Connection:
         self._timeout = timeout or TIMEOUT
         self._address = parse_url(url)
         self._seeds = cycle(self._address.seeds)
-        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._node: _Node | None = None
+        self._finding = asyncio.Lock()
 
     async def close(self) -> None:
+        """Close the connections, those in use as soon as they are not."""
         if self._node is not None:
-            await self._node.close()
+            closed = self._node.close()
             self._node = None
+            await asyncio.wait(closed, timeout=CONNECT)  # the other side may be dead
 
-    async def exchange(self, commands: Sequence[Command], *, blocks_s: float | None = None) -> list[Any]:
-        """Send *commands* in one write and read their replies; one to a missing script is a `NoScriptError`.
+    async def exchange(self, commands: Sequence[Command], *, blocks_s: float = 0.0) -> Replies:
+        """Send *commands* in one write and read their replies; one to a missing script is a `NoScript`.
 
         Every command that evq sends may be sent twice, so a node that fails (Redis was restarted) is searched for once
         without a word. Raise `QueueUnavailable` if Redis cannot be reached, does not answer or refuses to work,
@@ -72,104 +56,116 @@ class Connection:
         """
         if not commands:
             return []
-        async with contextlib.nullcontext() if blocks_s else self._turns:
-            try:
-                replies = await self._in_time(commands, self._timeout + (blocks_s or 0))
-            except (RedisError, OSError) as error:
-                await self._leave(self._node)
-                raise self._unavailable(error) from error
+        try:
+            replies = await self._send(commands, blocks_s)
+            if Moved in map(type, replies):
+                await self._follow(commands, replies, blocks_s)
+        except OSError as error:
+            self._leave(self._node)
+            raise self._unavailable(error) from error
         for reply in replies:
-            if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError):
+            if isinstance(reply, Refused) and not isinstance(reply, NoScript):
                 refusal = self._refusal(reply)
                 if isinstance(refusal, QueueUnavailable):
-                    await self._leave(self._node)
+                    self._leave(self._node)
                 raise refusal from reply
         return replies
 
-    async def _in_time(self, commands: Sequence[Command], seconds: float) -> list[Any]:
-        """Send *commands*; raise `TimeoutError` after *seconds*, unless it was this program that had no time."""
+    # The node
+
+    async def _send(self, commands: Sequence[Command], blocks_s: float) -> Replies:
+        """Send *commands* to the node; if it has failed, to where the seeds lead."""
+        if self._node is not None:
+            with contextlib.suppress(ConnectionError):
+                return await self._try(self._node, commands, blocks_s)
+        seconds = self._timeout + blocks_s
         while True:
             begun = time.monotonic()
             try:
                 async with asyncio.timeout(seconds):
-                    return await self._follow(commands)
+                    return await self._search(commands, blocks_s)
             except TimeoutError:
                 if time.monotonic() - begun < seconds + LATE:
                     raise
 
-    # The node
-
-    async def _follow(self, commands: Sequence[Command]) -> list[Any]:
-        """Send *commands*, and to the node pointed at those that were not executed since the slot is there."""
-        replies = await self._send(commands)
-        for _ in range(HOPS):
-            moved = {i: reply for i, reply in enumerate(replies) if isinstance(reply, MovedError)}
-            if not moved:
-                break
-            await self._move(next(iter(moved.values())))
-            for i, reply in zip(moved, await self._send([commands[i] for i in moved]), strict=True):
-                replies[i] = reply
-        return replies
-
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        """Send *commands* to the node; if it fails, to where the seeds lead, each tried once."""
+    async def _search(self, commands: Sequence[Command], blocks_s: float) -> Replies:
+        """Send *commands* to where the seeds lead, each tried once, and the first one twice."""
         for _ in self._address.seeds:
-            with contextlib.suppress(RedisError, OSError):
-                return await self._try(commands)
-        return await self._try(commands)
+            with contextlib.suppress(OSError):
+                return await self._try(await self._find(), commands, blocks_s)
+        return await self._try(await self._find(), commands, blocks_s)
 
-    async def _try(self, commands: Sequence[Command]) -> list[Any]:
-        node = self._node or await self._find()
+    async def _try(self, node: "_Node", commands: Sequence[Command], blocks_s: float) -> Replies:
         try:
-            return await node.exchange(commands)
-        except (RedisError, OSError):
-            await self._leave(node)
+            return await node.exchange(commands, blocks_s)
+        except OSError:
+            self._leave(node)
             raise
 
     async def _find(self) -> "_Node":
-        place = next(self._seeds)
-        if self._address.service:
-            place = await self._ask(place)
-        self._node = self._node or _Node(place)  # another exchange may have been quicker
-        return self._node
+        async with self._finding:  # what one finds serves all
+            if self._node is None:
+                place = next(self._seeds)
+                if self._address.service:
+                    place = await self._ask(place)
+                self._node = await _Node.open(place, self._timeout)
+            return self._node
 
-    async def _ask(self, sentinel: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, sentinel: Mapping[str, Any]) -> dict[str, Any]:
         """Return the place that a Sentinel names."""
-        node, service = _Node(sentinel), self._address.service
-        async with asyncio.timeout(CONNECT):
-            (named,) = await node.exchange([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)])
-        await node.close()
+        service, wire = self._address.service, await connect(sentinel, CONNECT)
+        try:
+            (named,) = await wire.exchange([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)])
+        finally:
+            wire.close()
         if not isinstance(named, list):
-            raise RedisError(f"the Sentinel at {sentinel['host']}:{sentinel['port']} names no {service!r}: {named}")
+            what = f"the Sentinel at {sentinel['host']}:{sentinel['port']} names no {service!r}: {named}"
+            raise ConnectionError(what)
         return {**sentinel, **self._address.login, "host": named[0].decode(), "port": int(named[1])}
 
-    async def _move(self, error: MovedError) -> None:
-        here = self._node.place if self._node else self._address.seeds[0]
-        if "path" in here:
-            raise RedisError("this is a node of a Cluster: use redis://host:port")
-        there = {**here, "host": error.host or here["host"], "port": error.port}
-        if there != here or self._node is None:
-            await self._leave(self._node)
-            self._node = _Node(there)
+    async def _follow(self, commands: Sequence[Command], replies: Replies, blocks_s: float) -> None:
+        """Send to the node pointed at those *commands* that were not executed since the slot is there."""
+        for _ in range(HOPS):
+            moved = {i: reply for i, reply in enumerate(replies) if isinstance(reply, Moved)}
+            if not moved:
+                break
+            await self._move(next(iter(moved.values())))
+            again = await self._send([commands[i] for i in moved], blocks_s)
+            for i, reply in zip(moved, again, strict=True):
+                replies[i] = reply
 
-    async def _leave(self, node: "_Node | None") -> None:
+    async def _move(self, moved: Moved) -> None:
+        async with self._finding:
+            here = self._node.place if self._node else self._address.seeds[0]
+            if "path" in here:
+                raise ConnectionError("this is a node of a Cluster: use redis://host:port")
+            host, port = moved.place()
+            there = {**here, "host": host or here["host"], "port": port}
+            if there != here or self._node is None:
+                self._leave(self._node)
+                with contextlib.suppress(OSError):  # then the seeds may know more
+                    self._node = await _Node.open(there, self._timeout)
+
+    def _leave(self, node: "_Node | None") -> None:
         if node is not None:
             self._node = None if self._node is node else self._node
-            await node.close(nowait=True)
+            node.close()
 
     # What became of it
 
-    def _refusal(self, reply: ResponseError) -> QueueFull | QueueUnavailable:
+    def _refusal(self, reply: Refused) -> QueueFull | QueueUnavailable:
         what = str(reply)
-        if isinstance(reply, OutOfMemoryError) or "OOM command not allowed" in what:  # 6.2 wraps it in another
+        if "OOM command not allowed" in what:  # 6.2 wraps it in another
             return QueueFull("Redis has reached its maxmemory and takes no new jobs: let workers drain it, or raise it")
-        if isinstance(reply, NoPermissionError) or _SCRIPT_MAY_NOT.search(what):
+        if what.startswith("NOAUTH"):
+            return self._unavailable(LoginRefused(what))
+        if _NOT_ALLOWED.search(what):
             what += ": give its user the rule in docs/how-to/redis.md"
-        return QueueUnavailable(f"Redis at {hide_password(self._url)} refuses to work: {type(reply).__name__}: {what}")
+        return QueueUnavailable(f"Redis at {hide_password(self._url)} refuses to work: {what}")
 
     def _unavailable(self, error: Exception) -> QueueUnavailable:
         remedy = "start it there, or say where it is with EVQ_REDIS_URL, or REDIS_HOST and REDIS_PORT"
-        if isinstance(error, AuthenticationError):
+        if isinstance(error, LoginRefused):
             remedy = "correct the user and the password in its URL"
         elif self._url.startswith("rediss"):
             remedy = "make sure that it speaks TLS there, and that ?ssl_ca_certs= names the file of its authority"
@@ -179,46 +175,40 @@ class Connection:
 
 
 class _Node:
-    """One server, with the connections to it that nobody uses right now."""
+    """One server: the connection that all exchanges share, and those that block, each for one exchange at a time."""
 
-    def __init__(self, place: Mapping[str, Any]) -> None:
+    def __init__(self, place: Mapping[str, Any], timeout: float, shared: Wire) -> None:
         self.place = place
-        self._idle: list[AbstractConnection] = []
+        self._timeout = timeout
+        self._shared = shared
+        self._idle: list[Wire] = []
         self._left = False
 
-    async def close(self, *, nowait: bool = False) -> None:
-        """Close the connections, those in use as soon as they are not; *nowait* if the other side may be dead."""
-        self._left = True
-        while self._idle:
-            await self._idle.pop().disconnect(nowait=nowait)
+    @classmethod
+    async def open(cls, place: Mapping[str, Any], timeout: float) -> "_Node":  # noqa: ASYNC109 - it is of replies
+        """Connect to the server at *place*; raise `OSError` if that fails."""
+        return cls(place, timeout, await connect(place, timeout))
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        connection = self._idle.pop() if self._idle else self._connection()
+    def close(self) -> list[asyncio.Future[None]]:
+        """Close each connection as soon as nobody waits for replies; return what tells of those not in a pop."""
+        self._left = True
+        wires = [self._shared, *self._idle]
+        self._idle.clear()
+        for wire in wires:
+            wire.close()
+        return [wire.closed for wire in wires]
+
+    async def exchange(self, commands: Sequence[Command], blocks_s: float) -> Replies:
+        if not blocks_s:
+            return await self._shared.exchange(commands)
+        wire = self._idle.pop() if self._idle else await connect(self.place, self._timeout)
         try:
-            # Its stub knows tuples of one only.
-            packed = b"".join([pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]
-            await connection.send_packed_command(packed, check_health=False)
-            replies = [await _read(connection) for _ in commands]
+            replies = await wire.exchange(commands, blocks_s=blocks_s)
         except BaseException:
-            # Replies may still be under way: nobody else may read them.
-            await connection.disconnect(nowait=True)
+            wire.abort()  # else what blocks in it might take what nobody reads
             raise
         if self._left:
-            await connection.disconnect(nowait=True)
+            wire.close()
         else:
-            self._idle.append(connection)
+            self._idle.append(wire)
         return replies
-
-    def _connection(self) -> AbstractConnection:
-        # Timeouts are ours: a blocking pop may take longer than any default of the client.
-        options = {**self.place, "protocol": 2, "socket_timeout": None, "socket_connect_timeout": CONNECT}
-        if "path" in options:
-            return UnixDomainSocketConnection(**options)
-        return SSLConnection(**options) if options.pop("tls") else TcpConnection(**options)
-
-
-async def _read(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error

@@ -16,7 +16,6 @@ import pytest
 from redis import Redis
 
 from evq import Context, Job, JobStatus, Queue, QueueFull, QueueUnavailable
-from evq.connection import CONNECTIONS
 from evq.embedded import find_server
 from evq.lifecycle import State
 from tests.integration.running import until, until_status, working
@@ -257,10 +256,10 @@ async def test_a_job_of_a_worker_that_died_is_run_by_another_within_its_lease_an
 async def test_those_who_wait_take_no_connection_from_the_others(queue: Queue) -> None:
     async def all_wait() -> bool:
         (clients,) = await queue.broker.send([("INFO", "clients")])
-        return f"blocked_clients:{CONNECTIONS}" in clients.decode()
+        return "blocked_clients:32" in clients.decode()
 
     async with anyio.create_task_group() as group:
-        for n in range(CONNECTIONS):
+        for n in range(32):
             group.start_soon(queue.broker.next_told, f"waiter-{n}", 60_000)
         await until(all_wait)
         group.cancel_scope.cancel()
@@ -270,7 +269,7 @@ async def test_an_event_loop_that_was_busy_is_not_taken_for_an_outage(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evq.connection.TIMEOUT", 0.2)
-    monkeypatch.setattr("evq.connection.LATE", 0.2)
+    monkeypatch.setattr("evq.wire.LATE", 0.2)
     async with Queue("busy", redis=redis_url) as queue:
         await queue.ping()
         asking = asyncio.create_task(queue.counts())
