@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from evq.connection import Connection
@@ -12,7 +13,7 @@ from evq.ids import new_id
 from evq.job import JobProgress, NewJob, Record, ReservedJob
 from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
-from evq.wire import Command, NoScript
+from evq.wire import Command, NoScript, pack
 
 BULK: Final = 500
 """New jobs in one call of a script, which keeps it well below 5 ms."""
@@ -62,15 +63,16 @@ class Reserved:
     """0: more is waiting; else ms until something falls due, or None if nothing will."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
-    """A script with its arguments, ready to be sent."""
+    """A script with its arguments, ready to be sent, as often as that may be."""
 
     script: Script
     arguments: list[Argument]
 
-    def command(self) -> Command:
-        return "EVALSHA", self.script.sha, *self.arguments
+    @cached_property
+    def command(self) -> bytes:
+        return pack(("EVALSHA", self.script.sha, *self.arguments))
 
     def full_command(self) -> Command:
         return "EVAL", self.script.body, *self.arguments
@@ -103,7 +105,7 @@ class Broker:
     def call(self, verb: str, each: Iterable[Sequence[Argument]] = (), /, **argv: Argument) -> Call:
         """Prepare a call; how long and how many ended jobs are kept is filled in."""
         script = self._scripts[verb]
-        argv |= {name: value for name, value in self._keep.items() if name in script.arguments_by_name}
+        argv |= {name: value for name, value in self._keep.items() if name in script.names}
         return Call(script, script.arguments(self.keys, each, **argv))
 
     async def run(self, verb: str, each: Iterable[Sequence[Argument]] = (), /, **argv: Argument) -> Any:
@@ -175,7 +177,7 @@ class Broker:
         # Redis 6.2 takes 1 ms for 0, and 0 for ever.
         own, seconds = self.keys.of("waiter_of", worker), max(wait_ms, 2) / 1000
         pop: Command = ("BLPOP", own, self.keys["wake"], seconds)
-        replies = await self._connection.exchange([pop, reserve.command()], blocks_s=seconds)
+        replies = await self._connection.exchange([pop, reserve.command], blocks_s=seconds)
         return _parse_reserved((await self._load_missing([reserve], replies[1:]))[0])
 
     async def maintain(self, limit: int) -> int | None:
@@ -243,7 +245,7 @@ class Broker:
     # Sending.
 
     async def _run_each(self, calls: Sequence[Call]) -> list[Any]:
-        return await self._load_missing(calls, await self._connection.exchange([call.command() for call in calls]))
+        return await self._load_missing(calls, await self._connection.exchange([call.command for call in calls]))
 
     async def _load_missing(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
         """Send those calls again, in full, whose script Redis did not have (it was restarted, or flushed)."""

@@ -91,10 +91,11 @@ class Queue(Control):
 
     def _of_this_loop(self) -> tuple[Broker, Results, Gathering]:
         loop = asyncio.get_running_loop()
-        if loop not in self._loops:
+        found = self._loops.get(loop)
+        if found is None:
             broker = Broker(self.url, self._keys, keep_ms=self.keep_ms, keep_count=self.keep_count)
-            self._loops[loop] = broker, Results(broker), Gathering(broker)
-        return self._loops[loop]
+            found = self._loops[loop] = broker, Results(broker), Gathering(broker)
+        return found
 
     # Tasks
 

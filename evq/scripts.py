@@ -82,19 +82,17 @@ class Script:
 
     header: Header
     keys: tuple[str, ...]
+    names: tuple[str, ...]
+    """Those of ARGV."""
     body: bytes
     sha: str
 
-    @property
-    def arguments_by_name(self) -> frozenset[str]:
-        return frozenset(name for name, _ in self.header.argv)
-
     def arguments(self, keys: QueueKeys, each: Iterable[Sequence[Argument]] = (), **argv: Argument) -> list[Argument]:
         """Order a call's arguments as EVALSHA wants them: the number of keys, the keys, ARGV, then EACH."""
-        names = [name for name, _ in self.header.argv]
-        if len(argv) != len(names) or any(name not in argv for name in names):
-            raise TypeError(f"{self.header.name} takes {names}, not {list(argv)}")
-        flat: list[Argument] = [len(self.keys), *(keys[name] for name in self.keys), *(argv[name] for name in names)]
+        names = self.names
+        if len(argv) != len(names) or not all(map(argv.__contains__, names)):
+            raise TypeError(f"{self.header.name} takes {list(names)}, not {list(argv)}")
+        flat = [len(self.keys), *map(keys.__getitem__, self.keys), *map(argv.__getitem__, names)]
         width = len(self.header.each)
         for item in each:
             if len(item) != width:
@@ -146,7 +144,9 @@ def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) ->
     expanded = expand(source, everywhere)
     expanded = _BLOCK.sub(lambda block: expand(dedent(block[0]), everywhere.copy()), expanded)
     body = f"{_prologue(header, tuple(keys))} {expanded}".encode()
-    return Script(header=header, keys=tuple(keys), body=body, sha=sha1(body).hexdigest())  # noqa: S324 - Redis's choice
+    names = tuple(name for name, _ in header.argv)
+    sha = sha1(body).hexdigest()  # noqa: S324 - Redis's choice
+    return Script(header=header, keys=tuple(keys), names=names, body=body, sha=sha)
 
 
 def read_sources(package: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ CONNECT: Final = 2.0
 LATE: Final = 1.0
 """A timeout that comes so much too late, s, tells of a busy event loop, not of Redis."""
 
-Command = Sequence[str | bytes | int | float]
+Command = Sequence[str | bytes | int | float] | bytes
+"""In words, or packed."""
 Replies = list[Any]
 
 
@@ -47,6 +48,12 @@ _KINDS: Final = {"NOSCRIPT": NoScript, "MOVED": Moved}
 
 def _refused(text: str) -> Refused:
     return _KINDS.get(text.partition(" ")[0], Refused)(text)
+
+
+def pack(command: Command) -> bytes:
+    """Write a command as Redis reads it."""
+    # Its stub knows tuples of one only.
+    return command if isinstance(command, bytes) else pack_command(tuple(command))  # type: ignore[arg-type]
 
 
 async def connect(place: Mapping[str, Any], timeout: float) -> "Wire":  # noqa: ASYNC109 - it is of replies
@@ -115,8 +122,7 @@ class Wire(asyncio.Protocol):
         if not self._asked:
             self._expect(blocks_s)
         self._asked.append((replies, len(commands), []))
-        # Its stub knows tuples of one only.
-        self._transport.write(b"".join([pack_command(tuple(command)) for command in commands]))  # type: ignore[arg-type]
+        self._transport.write(b"".join(map(pack, commands)))
         return replies
 
     def close(self) -> None:

@@ -115,6 +115,8 @@ class Worker:
         """Run jobs until stopped; with *burst*, until no job waits and none is running here."""
         self._loop = asyncio.get_running_loop()
         self._limiter = anyio.CapacityLimiter(self.concurrency)
+        self._broker = self.queue.broker
+        self._reserves: dict[int, Call] = {}  # by how many jobs each asks for
         self._tasks = [(name, int(isolates(task))) for name, task in self.queue.tasks.items()]
         self._burst = burst
         log.info("worker started", extra={"worker": self.id, "queue": self.queue.name})
@@ -164,10 +166,10 @@ class Worker:
             self._changed.clear()
             try:
                 await self._exchange()
-                leaving = self._stopping or (self._burst and not self._running and not await overdue(self.queue.broker))
+                leaving = self._stopping or (self._burst and not self._running and not await overdue(self._broker))
                 if leaving and self._sleeper is not None:
                     with contextlib.suppress(QueueFull):  # it wakes by itself in a few seconds
-                        await self.queue.broker.tell(self.id, "stop")  # for its last look
+                        await self._broker.tell(self.id, "stop")  # for its last look
             except QueueUnavailable as error:
                 await self._wait_out(error)
                 continue
@@ -191,15 +193,17 @@ class Worker:
 
     async def _exchange(self) -> None:
         """Settle what has been run, and reserve as much as there is room for, in one round trip."""
-        broker, outcomes = self.queue.broker, self._unsettled
+        outcomes = self._unsettled
         self._unsettled = []
-        calls = settle_calls(broker, outcomes)
+        calls = settle_calls(self._broker, outcomes)
         # A burst ends with a look for jobs that the last ones may have enqueued.
         room = self._room() if self._more or (self._burst and calls) else 0
         if not calls and not room:
             return
         try:
-            words, reserved = await broker.exchange([call for _, call in calls], self._reserve(room) if room else None)
+            words, reserved = await self._broker.exchange(
+                [call for _, call in calls], self._reserve(room) if room else None
+            )
         except BaseException:
             self._unsettled[:0] = outcomes
             raise
@@ -214,7 +218,12 @@ class Worker:
             self._take(reserved, room)
 
     def _reserve(self, count: int) -> Call:
-        return self.queue.broker.call("reserve", self._tasks, worker=self.id, count=count, lease_ms=self.queue.lease_ms)
+        call = self._reserves.get(count)
+        if call is None:
+            lease_ms = self.queue.lease_ms
+            call = self._broker.call("reserve", self._tasks, worker=self.id, count=count, lease_ms=lease_ms)
+            self._reserves[count] = call
+        return call
 
     def _take(self, reserved: Reserved, asked: int) -> None:
         if reserved.parked:
@@ -260,7 +269,7 @@ class Worker:
         else:
             alarm = asyncio.create_task(self._ring_in(wait_ms))
         try:
-            reserved = await self.queue.broker.sleep(self.id, wait_ms, self._reserve(room))
+            reserved = await self._broker.sleep(self.id, wait_ms, self._reserve(room))
             self._note_reachable()
             self._take(reserved, room)
         except QueueUnavailable as error:
@@ -277,7 +286,7 @@ class Worker:
         """Wake the sleeper when something falls due: Redis itself ends a pop that took too long up to 0.1 s late."""
         await asyncio.sleep(wait_ms / 1000)
         with contextlib.suppress(QueueFull, QueueUnavailable):
-            await self.queue.broker.tell(self.id, "due")
+            await self._broker.tell(self.id, "due")
 
     # Jobs
 
@@ -285,7 +294,7 @@ class Worker:
         task = self.queue.tasks[job.task]
 
         async def report(what: JobProgress | str) -> None:
-            broker = self.queue.broker
+            broker = self._broker
             try:
                 if isinstance(what, str):
                     word = await broker.word("log", id=job.id, fence=job.fence, line=what, most=LOG_LINES)
@@ -336,7 +345,7 @@ class Worker:
             if self._sleeper is not None:  # jobs may be on their way to it
                 tasks.append(self._sleeper)
                 with contextlib.suppress(EvqError):
-                    await self.queue.broker.tell(self.id, "stop")
+                    await self._broker.tell(self.id, "stop")
             if tasks:
                 await asyncio.wait(tasks, timeout=0 if self._given_up else PATIENCE)
             if self._sleeper is not None:
