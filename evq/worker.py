@@ -8,12 +8,12 @@ process of its own, so that a busy loop loses no lease; hooks of ended jobs are 
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import random
 import secrets
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -61,6 +61,8 @@ class Running:
 
     job: ReservedJob
     context: Context | SyncContext
+    until: float = math.inf
+    """When it must end, by the monotonic clock."""
     task: asyncio.Task[None] | None = None
 
     def interrupt(self, reason: EvqError) -> None:
@@ -108,6 +110,8 @@ class Worker:
         self._reachable = True
         self._sleeper: asyncio.Task[None] | None = None
         self._wait_ms = SLEEP_MS  # until something falls due
+        self._alarm: asyncio.TimerHandle | None = None
+        self._look_at = math.inf  # when it goes off, by the monotonic clock
 
     # From outside
 
@@ -306,14 +310,14 @@ class Worker:
                 raise LeaseLost(job.id)
 
         context = (Context if task.is_async else SyncContext)(job, report)
-        running = Running(job, context)
-        seconds, late = _time_limit(task, job)
-        timer = self._loop.call_later(seconds, lambda: running.interrupt(late(task)))
-        self._leases.hold(job.id, job.fence, time.monotonic() + seconds + OVERDUE)
+        running = Running(job, context, time.monotonic() + _time_limit(task, job))
+        self._leases.hold(job.id, job.fence, running.until + OVERDUE)
         self._running[job.id, job.fence] = running
-        running.task = self._loop.create_task(self._run_job(task, running, timer))
+        if running.until < self._look_at:
+            self._look_for_late(running.until)
+        running.task = self._loop.create_task(self._run_job(task, running))
 
-    async def _run_job(self, task: Task, running: Running, timer: asyncio.TimerHandle) -> None:
+    async def _run_job(self, task: Task, running: Running) -> None:
         job = running.job
         try:
             outcome = await run_attempt(task, job, running.context, self._limiter)
@@ -322,9 +326,26 @@ class Worker:
             else:
                 self._unsettled.append((job, outcome))
         finally:
-            timer.cancel()
             del self._running[job.id, job.fence]
             self._changed.set()
+
+    # One alarm, for the job that must end first, serves all: a timer for each would cost as much as its task.
+
+    def _look_for_late(self, at: float) -> None:
+        """Interrupt the jobs that have not ended in time, at the moment *at* and again whenever the next one must."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._look_at = at
+        self._alarm = self._loop.call_later(max(0.0, at - time.monotonic()), self._interrupt_late)
+
+    def _interrupt_late(self) -> None:
+        now, self._alarm, self._look_at = time.monotonic(), None, math.inf
+        for running in list(self._running.values()):
+            if running.until <= now:
+                running.interrupt(_late(self.queue.tasks[running.job.task], running.job))
+        left = [running.until for running in self._running.values() if running.until > now]
+        if left:
+            self._look_for_late(min(left))
 
     # The end
 
@@ -339,6 +360,8 @@ class Worker:
     async def _abandon(self) -> None:
         """Hand back what still runs, should the loop have ended by an error or by cancellation."""
         self._stopping = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._interrupt_all()
         tasks = [running.task for running in self._running.values() if running.task]
         with anyio.CancelScope(shield=True):
@@ -356,15 +379,13 @@ class Worker:
                 await self._exchange()
 
 
-def _time_limit(task: Task, job: ReservedJob) -> tuple[float, Callable[[Task], EvqError]]:
-    """Return how long an attempt may take, s, and what says why it must end then."""
-    left = task.timeout if job.left_ms is None else job.left_ms / 1000
-    return (left, _deadline_exceeded) if left < task.timeout else (task.timeout, _timed_out)
+def _time_limit(task: Task, job: ReservedJob) -> float:
+    """Return how long an attempt may take, s."""
+    return task.timeout if job.left_ms is None else min(task.timeout, job.left_ms / 1000)
 
 
-def _deadline_exceeded(_: Task) -> DeadlineExceeded:
-    return DeadlineExceeded("the job has not ended within its deadline")
-
-
-def _timed_out(task: Task) -> AttemptTimeout:
+def _late(task: Task, job: ReservedJob) -> EvqError:
+    """Say why an attempt must end that has taken so long."""
+    if _time_limit(task, job) < task.timeout:
+        return DeadlineExceeded("the job has not ended within its deadline")
     return AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")

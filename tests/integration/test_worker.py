@@ -426,6 +426,28 @@ async def test_a_cancelled_handler_is_interrupted_once_however_often_its_heart_s
         assert await job.result(5) == "tidied up"
 
 
+async def test_each_of_several_jobs_is_interrupted_at_its_own_limit(queue: Queue) -> None:
+    took: dict[float, float] = {}
+
+    async def last(limit: float) -> None:
+        began = time.monotonic()
+        try:
+            await anyio.sleep(10)
+        finally:
+            took[limit] = time.monotonic() - began
+
+    limits = (0.6, 0.2, 30.0, 0.4, 0.3)
+    tasks = [queue.task(name=str(limit), timeout=limit, retry=RetryPolicy(attempts=1))(last) for limit in limits]
+    async with working(queue, concurrency=8, grace=0.1):
+        jobs = [await task.enqueue(limit=limit) for task, limit in zip(tasks, limits, strict=True)]
+        for job, limit in zip(jobs, limits, strict=True):
+            if limit < 1:
+                await until_status(job, JobStatus.FAILED)
+                assert limit <= took[limit] + 0.005
+                assert took[limit] < limit + 0.15
+        assert took.keys() == {limit for limit in limits if limit < 1}
+
+
 async def test_a_handler_that_tidies_up_after_its_timeout_keeps_its_lease_meanwhile(brief: Queue) -> None:
     runs = []
 
