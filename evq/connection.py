@@ -43,9 +43,11 @@ class Connection:
     async def close(self) -> None:
         """Close the connections, those in use as soon as they are not."""
         if self._node is not None:
-            closed = self._node.close()
+            wires = self._node.close()
             self._node = None
-            await asyncio.wait(closed, timeout=CONNECT)  # the other side may be dead
+            await asyncio.wait([wire.closed for wire in wires], timeout=CONNECT)
+            for wire in wires:  # the other side may be dead
+                wire.abort()
 
     async def exchange(self, commands: Sequence[Command], *, blocks_s: float = 0.0) -> Replies:
         """Send *commands* in one write and read their replies; one to a missing script is a `NoScript`.
@@ -189,14 +191,14 @@ class _Node:
         """Connect to the server at *place*; raise `OSError` if that fails."""
         return cls(place, timeout, await connect(place, timeout))
 
-    def close(self) -> list[asyncio.Future[None]]:
-        """Close each connection as soon as nobody waits for replies; return what tells of those not in a pop."""
+    def close(self) -> list[Wire]:
+        """Close each connection as soon as nobody waits for a reply; return those that are in no pop."""
         self._left = True
         wires = [self._shared, *self._idle]
         self._idle.clear()
         for wire in wires:
             wire.close()
-        return [wire.closed for wire in wires]
+        return wires
 
     async def exchange(self, commands: Sequence[Command], blocks_s: float) -> Replies:
         if not blocks_s:

@@ -126,9 +126,9 @@ class Wire(asyncio.Protocol):
         return replies
 
     def close(self) -> None:
-        """Close as soon as all replies have come."""
+        """Close as soon as nobody waits for a reply."""
         self._closing = True
-        if not self._asked:
+        if all(waiting.done() for waiting, *_ in self._asked):
             self._transport.close()
 
     def abort(self) -> None:

@@ -87,6 +87,25 @@ async def test_who_is_owed_a_reply_gets_it_though_its_node_is_left_meanwhile(con
     assert await owed == [b"owed"]
 
 
+async def test_a_connection_is_closed_at_once_if_nobody_waits_for_what_it_owes() -> None:
+    ended = asyncio.Event()
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(be_silent, "127.0.0.1", 0)
+    connection = Connection(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await connection.exchange([("PING",)])
+    async with asyncio.timeout(1):
+        await connection.close()
+        await ended.wait()
+    server.close()
+
+
 async def test_a_server_that_is_no_redis_is_no_redis() -> None:
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
