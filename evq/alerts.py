@@ -16,7 +16,7 @@ import anyio
 import orjson
 
 from evq.broker import Broker, pairs
-from evq.census import counts
+from evq.census import count_waiting
 from evq.checks import check_name, check_number, check_seconds
 from evq.errors import UsageError
 from evq.ids import new_id
@@ -175,7 +175,7 @@ async def evaluate(queue: str, broker: Broker, rules: Sequence[AlertRule], hooks
     at = datetime.fromtimestamp(now_ms / 1000, UTC)
     windows = {rule: minutes_since(now_ms - round(rule.window * 1000), now_ms) for rule in rules}
     buckets = await read_buckets(broker, max(windows.values(), key=len, default=range(0)))
-    waiting = (await counts(broker))["waiting"]
+    waiting = await count_waiting(broker)
 
     alerts: list[Alert] = []
     changed: list[Alert] = []

@@ -27,6 +27,13 @@ async def counts(broker: Broker) -> dict[str, int]:
     return found | {name: totals.get(name, 0) for name in ("enqueued", "completed", "failed", "cancelled")}
 
 
+async def count_waiting(broker: Broker) -> int:
+    """Count the waiting jobs alone, of groups too."""
+    commands = [("ZCARD", broker.keys["waiting"]), ("HGET", broker.keys["counters"], "grouped")]
+    alone, grouped = await broker.send(commands)
+    return int(alone) + int(float(grouped or 0))
+
+
 def _set(broker: Broker, state: State, of: str) -> bytes:
     if state is State.PARKED and not of:
         raise UsageError("parked jobs are listed by their task: say which with of=")

@@ -11,7 +11,7 @@ from datetime import datetime
 import anyio
 import orjson
 
-from evq.alerts import evaluate
+from evq.alerts import PERIOD_MS, evaluate
 from evq.broker import Reply, standing
 from evq.errors import EvqError, QueueUnavailable
 from evq.queue import Queue
@@ -68,10 +68,10 @@ class Upkeep:
                 await self._stopped.wait()
 
     async def evaluate_alerts(self) -> float:
-        """Evaluate the alert rules, unless another worker just did; return s until the next look."""
+        """Evaluate the alert rules, unless another worker just did; return s until the next turn."""
         queue = self._queue
         await evaluate(queue.name, queue.broker, queue.alert_rules, queue.alert_hooks)
-        return PERIOD
+        return PERIOD_MS / 1000
 
     async def fire_due(self) -> float:
         """Fire the schedules that are due by Redis's clock; return s until the next look."""

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
-from evq import Job, JobStatus, Queue, Worker
+from evq import Job, JobStatus, Queue, Worker, WorkerPool
 from evq.job import ReservedJob
 
 
@@ -21,6 +23,27 @@ async def working(queue: Queue, **options: Any) -> AsyncIterator[Worker]:
                 yield worker
             finally:
                 worker.stop()
+
+
+@asynccontextmanager
+async def worker_processes(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, module: str, *, processes: int, concurrency: int
+) -> AsyncIterator[None]:
+    """Have processes at work on the tasks of *module*, which is beside this one, while the block runs."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setenv("EVQ_REDIS_URL", queue.url)
+    monkeypatch.setenv("TEST_QUEUE", queue.name)
+    target = f"tests.integration.{module}:queue"
+    pool = WorkerPool(target, queue=queue, processes=processes, concurrency=concurrency, log_level="ERROR")
+
+    async def at_work() -> bool:
+        return len(await queue.workers()) == processes
+
+    async with anyio.create_task_group() as group:
+        await group.start(pool.run)
+        await until(at_work)
+        yield
+        pool.stop()
 
 
 async def reserve(queue: Queue, task: str, count: int = 1, *, lease_ms: int = 600_000) -> list[ReservedJob]:

@@ -1,19 +1,16 @@
 """Several worker processes share a queue: none holds what another could run."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 import pytest
 
-from evq import Job, Queue, WorkerPool
-from tests.integration.running import until
+from evq import Job, Queue
+from tests.integration.running import worker_processes
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 WORKERS, CONCURRENCY = 2, 4
 LONG, SHORT = 2.0, 0.001
 """How long handlers take, s."""
@@ -32,25 +29,6 @@ class Run:
     leased: float
     began: float
     ended: float
-
-
-@asynccontextmanager
-async def pool_of(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Have worker processes that are at work while the block runs."""
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("EVQ_REDIS_URL", queue.url)
-    monkeypatch.setenv("TEST_QUEUE", queue.name)
-    target = "tests.integration.mixed_jobs:queue"
-    pool = WorkerPool(target, queue=queue, processes=WORKERS, concurrency=CONCURRENCY, log_level="ERROR")
-
-    async def at_work() -> bool:
-        return len(await queue.workers()) == WORKERS
-
-    async with anyio.create_task_group() as group:
-        await group.start(pool.run)
-        await until(at_work)
-        yield
-        pool.stop()
 
 
 async def run_of(job: Job) -> Run:
@@ -95,7 +73,7 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
 async def test_no_job_waits_behind_a_long_one_while_a_worker_has_an_idle_place(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with pool_of(queue, monkeypatch):
+    async with worker_processes(queue, monkeypatch, "mixed_jobs", processes=WORKERS, concurrency=CONCURRENCY):
         jobs = await queue.enqueue_many(
             [queue.job("nap", {"seconds": seconds}) for seconds in [LONG, *[SHORT] * 30] * LONG_JOBS]
         )
