@@ -131,23 +131,25 @@ class Broker:
         dedups = any(b'"dedup":' in job.options for job in jobs)
         if dedups and len(jobs) > BULK:
             raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
-        if not dedups and len(list(portions(each, BULK))) > 1:
-            return await self._enqueue_staged(jobs, each)
+        parts = list(portions(each, BULK))
+        if not dedups and len(parts) > 1:
+            return await self._enqueue_staged(jobs, parts)
         replies = await self.run("enqueue", each)
         if replies[:1] == [Reply.REFUSED.encode()]:
             raise DuplicateJob(replies[1].decode())
         return standing([job.id for job in jobs], replies)
 
     async def _enqueue_staged(
-        self, jobs: Sequence[NewJob], each: Sequence[Sequence[Argument]]
+        self, jobs: Sequence[NewJob], parts: Sequence[Sequence[Sequence[Argument]]]
     ) -> list[tuple[Reply, str]]:
-        """Add more jobs than one script should: staged, marked, moved.
+        """Add more jobs than one script should: staged part by part, marked, moved.
 
         Before the mark none can run, after it all will.
         """
-        batch = new_id()
+        batch, words = new_id(), list[Reply]()
         try:
-            words = await self.words("stage", each, batch=batch, hold_ms=HOLD_MS)
+            for part in parts:
+                words += _words(await self.run("stage", part, batch=batch, hold_ms=HOLD_MS))
         except QueueFull:
             await self._drop(batch, len(jobs))
             raise
@@ -156,7 +158,7 @@ class Broker:
             if await self.word("mark", batch=batch, id=staged[0], count=len(staged)) is not Reply.OK:
                 raise QueueUnavailable("a batch of jobs was dropped, since it took too long to write: enqueue it again")
             with contextlib.suppress(QueueUnavailable):  # the workers move them, too
-                while await self.run("move", limit=PORTION) == PORTION:
+                while await self.run("move", limit=BULK) == BULK:
                     pass
         return [(word, job.id) for job, word in zip(jobs, words, strict=True)]
 
