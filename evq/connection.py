@@ -17,8 +17,6 @@ from evq.errors import QueueFull, QueueUnavailable
 from evq.settings import hide_password, parse_url
 from evq.wire import CONNECT, LATE, Command, LoginRefused, Moved, NoScript, Refused, Replies, Wire, connect
 
-__all__ = ["TIMEOUT", "Command", "Connection"]
-
 TIMEOUT: Final = 6.0
 """How long replies may take beyond the time that a command blocks, s: a half-open connection is given up after this."""
 HOPS: Final = 5

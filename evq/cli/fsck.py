@@ -13,10 +13,10 @@ import anyio
 import orjson
 
 from evq.broker import Broker
-from evq.connection import Command
 from evq.job import Fields, RareFields
 from evq.keys import KEYS
 from evq.lifecycle import END_STATES, PENDING_STATES, State
+from evq.wire import Command
 
 PAGE = 250
 """Jobs that are read in one exchange."""
