@@ -74,23 +74,25 @@ class Connection:
     # The node
 
     async def _send(self, commands: Sequence[Command], blocks_s: float) -> Replies:
-        """Send *commands* to the node; if it has failed, to where the seeds lead."""
+        """Send *commands* to the node; if it fails, to where the seeds lead: one try more than there are seeds."""
+        tries = len(self._address.seeds) + 1
         if self._node is not None:
             with contextlib.suppress(ConnectionError):
                 return await self._try(self._node, commands, blocks_s)
+            tries -= 1
         seconds = self._timeout + blocks_s
         while True:
             begun = time.monotonic()
             try:
                 async with asyncio.timeout(seconds):
-                    return await self._search(commands, blocks_s)
+                    return await self._search(commands, blocks_s, tries)
             except TimeoutError:
                 if time.monotonic() - begun < seconds + LATE:
                     raise
 
-    async def _search(self, commands: Sequence[Command], blocks_s: float) -> Replies:
-        """Send *commands* to where the seeds lead, each tried once, and the first one twice."""
-        for _ in self._address.seeds:
+    async def _search(self, commands: Sequence[Command], blocks_s: float, tries: int) -> Replies:
+        """Send *commands* to where the seeds lead, one after the other."""
+        for _ in range(tries - 1):
             with contextlib.suppress(OSError):
                 return await self._try(await self._find(), commands, blocks_s)
         return await self._try(await self._find(), commands, blocks_s)

@@ -33,9 +33,9 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_only_the_broker_its_connection_and_the_embedded_server_know_redis() -> None:
+def test_only_the_wire_and_the_embedded_server_know_redis() -> None:
     using = {path.stem for path in (ROOT / "evq").rglob("*.py") if imports_of(path) & {"redis", "hiredis"}}
-    assert using == {"broker", "connection", "embedded"}
+    assert using == {"embedded", "wire"}
 
 
 def test_only_the_command_line_knows_click() -> None:

@@ -41,7 +41,7 @@ def test_the_library_needs_no_part_of_the_application() -> None:
     program = "import sys, evq; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"litestar", "sqlalchemy", "click", "rich", "msgspec", "uvicorn", "evq_server", "evq_ext"}
+    assert not loaded & {"litestar", "sqlalchemy", "click", "rich", "uvicorn", "evq_server", "evq_ext"}
 
 
 def test_statuses_are_the_five_of_the_specification() -> None:

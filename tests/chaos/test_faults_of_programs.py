@@ -23,7 +23,7 @@ from tests.lua.lua_bench import spoil
 
 pytestmark = pytest.mark.anyio
 
-EARLIER = "196bd6c"
+EARLIER = "c7c136a"
 """The commit whose queue runs beside the present one."""
 
 

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from evq import DuplicateJob, JobOptions, NewJob, Reply
+from evq.cli import fsck
 from tests.lua.lua_bench import START_MS, Bench
 
 pytestmark = pytest.mark.anyio
@@ -103,6 +104,16 @@ async def test_debounce_heeds_the_moment_that_it_is_given(lua: Bench) -> None:
     at = datetime.fromtimestamp((START_MS + 5000) / 1000, UTC)
     await lua.add(dedup_key="k", dedup="debounce", at=at)
     assert lua.record(job_id)["due"] == START_MS + 5000
+
+
+@pytest.mark.parametrize("group", [None, "a"])
+async def test_a_job_can_be_debounced_by_one_of_its_own_call(lua: Bench, group: str | None) -> None:
+    options = [JobOptions(dedup_key="k", group=group), JobOptions(dedup_key="k", dedup="debounce", delay=1)]
+    first, later = [NewJob.make("send", {"n": n}, some) for n, some in enumerate(options)]
+    assert await lua.broker.enqueue([first, later]) == [(Reply.OK, first.id), (Reply.REPLACED, first.id)]
+    assert lua.members("delayed") == [first.id]
+    assert lua.members("waiting") == lua.members("waiting_of", "a") == []
+    assert await fsck.check(lua.broker) == []
 
 
 async def test_debounce_delays_a_waiting_job_too(lua: Bench) -> None:

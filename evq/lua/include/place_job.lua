@@ -1,5 +1,5 @@
 --[[ place_job: let a new job wait, or be delayed until it is due. Those that wait go to the others with `enter_waiting`,
-  all at once; whoever changes one before then changes its state.
+  all at once: at the end, or before one of them is changed.
 
   KEYS  waiting delayed deadlines
 ]]
@@ -28,9 +28,9 @@ local function enter_waiting()
   for i, id in ipairs(entering) do
     local job = read_job(id)
     local score = score_of(job, last - #entering + i, fronts[id])
-    if job.state == "waiting" and job.rare.group then
+    if job.rare.group then
       to_waiting(id, job, nil, score)
-    elseif job.state == "waiting" then
+    else
       scored[#scored + 1], scored[#scored + 2] = score, id
     end
   end

@@ -15,6 +15,7 @@ local function update_job(id, job, payload, options, time)
   if options.dedup_mode == "debounce" then
     local due, expires, deadline = read_times(options, time)
     redis.call("ZADD", delayed, due, id) -- first, so that a full Redis refuses it
+    enter_waiting()
     if job.state ~= "delayed" then
       withdraw(id, job)
     end
