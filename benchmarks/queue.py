@@ -98,7 +98,7 @@ class Subject:
     environment: tuple[tuple[str, str], ...] = ()
 
 
-EVQ: Final = Subject(program="evq", setting="uvloop, hiredis, concurrency 256", best=256, bulk=True, backlogs=BACKLOGS)
+EVQ: Final = Subject(program="evq", setting="uvloop, hiredis, concurrency 400", best=400, bulk=True, backlogs=BACKLOGS)
 FLOOR: Final = Subject(
     program="floor",
     setting="bare Lua, uvloop, batches of 50, a task per job; nothing is kept, retried or delayed",
