@@ -15,7 +15,7 @@ from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
 from evq.wire import Command, NoScript, pack
 
-BULK: Final = 500
+BULK: Final = 250
 """New jobs in one call of a script, which keeps it well below 5 ms."""
 ROOM: Final = 1 << 18
 """Bytes in one call, unless a single job has more."""
