@@ -13,12 +13,12 @@
 -- @include now
 -- @include records
 -- @include add_job
--- @include key_holder
 local time, words, taken = now(), {}, {}
 read_jobs(firsts())
 for id, task, _, options_json in each() do
   local options = options_json ~= "" and string.find(options_json, '"dedup":', 1, true) and cjson.decode(options_json)
   if options then
+    -- @include key_holder
     local key, rejects = options.dedup, options.dedup_mode == "reject"
     local holder, job = key_holder(key)
     holder = holder or rejects and taken[key]

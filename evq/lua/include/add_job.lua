@@ -6,7 +6,6 @@
 ]]
 -- @include records
 -- @include stands
--- @include hold_key
 -- @include new_job
 -- @include place_job
 -- @include wake_workers
@@ -19,12 +18,13 @@ local function add_job(id, task, payload, options_json, time)
     return "EXISTS"
   end
   local options = options_json == "" and {} or cjson.decode(options_json)
-  local held = options.dedup and hold_key(task, options, payload, time)
-  if held then
-    if held[1] == "REPLACED" then
-      replaced[#replaced + 1] = held[2]
+  if options.dedup then
+    -- @include hold_key
+    local held = hold_key(task, options, payload, time)
+    if held then
+      replaced[#replaced + 1] = held[1] == "REPLACED" and held[2] or nil
+      return held
     end
-    return held
   end
   local job = new_job(id, task, payload, options, time)
   place_job(id, job, options.front)
