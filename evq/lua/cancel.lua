@@ -24,7 +24,7 @@ local function request(id, job)
   job.rare.cancel, job.seq = true, job.seq + 1
   save_job(id, job)
   requested[#requested + 1] = id
-  if job.state == "active" then
+  if job.state == "active" and job.worker then
     local heart = waiter_of .. job.worker .. ".heart"
     redis.call("DEL", heart) -- one word is enough: the heart asks about all its leases
     redis.call("RPUSH", heart, id)

@@ -147,7 +147,7 @@ async def test_a_slot_moves_to_another_node_while_jobs_run_and_none_is_lost(clus
             assert await patiently(partial(job.result, 10)) is not None, n
         assert moved >= 5
         assert (await queue.counts())["failed"] == 0
-        assert target.call("EXISTS", "evq:{moving}:counters") == 1
+        assert target.call("EXISTS", "evq:{moving}:counters", "evq:{moving}:records", "evq:{moving}:completed") == 3
 
 
 @pytest.mark.slow
