@@ -66,6 +66,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self.links: set[Link] = set()
+        self._serving = 0
         self.target = port
         self.delay = 0.0
         """How long each message takes, s."""
@@ -86,9 +87,10 @@ class Proxy:
         try:
             yield
         finally:
+            await asyncio.sleep(0.01)  # who connected just now is served first
             server.close()
-            self.cut()
-            while self.links:
+            while self._serving:
+                self.cut()
                 await asyncio.sleep(0.01)
 
     def lose(self, what: str, loss: Loss) -> None:
@@ -126,17 +128,17 @@ class Proxy:
         return len(self.links)
 
     async def _serve(self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        if self.refusing:
-            client.close()
-            return
-        try:
-            server_reader, server = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            client.close()
-            return
-        link = Link(self, client, server)
+        self._serving += 1
+        with contextlib.closing(client), contextlib.suppress(OSError):
+            if not self.refusing:
+                server_reader, server = await asyncio.open_connection("127.0.0.1", self.target)
+                await self._link(Link(self, client, server), client_reader, server_reader)
+        self._serving -= 1
+
+    async def _link(self, link: Link, client: asyncio.StreamReader, server: asyncio.StreamReader) -> None:
         self.links.add(link)
-        with contextlib.suppress(OSError):
-            await asyncio.gather(link.carry_requests(client_reader), link.carry_replies(server_reader))
-        link.cut()
-        self.links.discard(link)
+        try:
+            await asyncio.gather(link.carry_requests(client), link.carry_replies(server))
+        finally:
+            link.cut()
+            self.links.discard(link)

@@ -214,6 +214,7 @@ class Proxy:
         try:
             yield f"redis://{HOST}:{proxy.sockets[0].getsockname()[1]}"
         finally:
+            await asyncio.sleep(0.01)  # who connected just now is served first
             proxy.close()
             for writer in self._writers:
                 writer.close()
@@ -223,8 +224,9 @@ class Proxy:
         self._swallows += 1
 
     async def _connect(self, here: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._writers.append(back)
         there, forth = await asyncio.open_connection(HOST, self._server.port)
-        self._writers += [back, forth]
+        self._writers.append(forth)
         with contextlib.suppress(OSError):
             await asyncio.gather(self._relay(here, forth), self._relay(there, back))
 
