@@ -63,7 +63,8 @@ class Heartbeat:
             "keep_count": queue.keep_count,
             "about": about,
         }
-        self.leases = Leases.make(concurrency, orjson.dumps(config))
+        # Of a job that runs, and of one that has ended and is being settled.
+        self.leases = Leases.make(2 * concurrency, orjson.dumps(config))
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[Leases]:

@@ -46,7 +46,12 @@ class Leases:
         """Close the file; what is mapped stays until nobody knows it any more."""
         os.close(self.fd)
 
-    # The worker's side. A worker never holds more leases than it may run jobs.
+    # The worker's side.
+
+    @property
+    def free(self) -> int:
+        """How many leases more there is room for."""
+        return len(self._free)
 
     def hold(self, job_id: str, fence: int, until: float) -> None:
         """Have a lease extended until then, at most."""

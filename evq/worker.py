@@ -1,7 +1,8 @@
 """A worker: reserves jobs, runs them, settles them.
 
-One loop exchanges with Redis: what has been settled goes there, and new jobs come back in the same round trip. When
-there is nothing to do it sleeps in a blocking pop, and wakes itself when something falls due. The heart beats in a
+One loop exchanges with Redis: what has been settled goes there, and new jobs come back in the same round trip. While
+that is under way a second exchange may be sent ahead, so that Redis and the handlers work at the same time. When there
+is nothing to do the worker sleeps in a blocking pop, and wakes itself when something falls due. The heart beats in a
 process of its own, so that a busy loop loses no lease; hooks of ended jobs are run beside the jobs.
 """
 
@@ -102,7 +103,10 @@ class Worker:
         # By id and fence: a lease that was lost here may be given back to us.
         self._running: dict[tuple[str, int], Running] = {}
         self._unsettled: list[tuple[ReservedJob, Outcome]] = []
+        self._under_way = 0  # exchanges
+        self._reserving = 0  # how many jobs may come of them
         self._changed = asyncio.Event()
+        self._full = asyncio.Event()  # there is as much to settle as one exchange should
         self._more = True  # for all that is known, more jobs are waiting
         self._burst = False
         self._stopping = False
@@ -129,6 +133,7 @@ class Worker:
             async with anyio.create_task_group() as group:
                 group.start_soon(hooks.run)
                 group.start_soon(upkeep.run)
+                group.start_soon(self._exchange_ahead)
                 try:
                     await self._serve(hooks)
                 finally:
@@ -147,6 +152,7 @@ class Worker:
         if not self._stopping:
             self._stopping = True
             self._changed.set()
+            self._full.set()
             loop = asyncio.get_running_loop()
             loop.call_later(self.grace, self._interrupt_all)
             loop.call_later(self.grace + PATIENCE, self._give_up)
@@ -170,7 +176,7 @@ class Worker:
             self._changed.clear()
             try:
                 await self._exchange()
-                leaving = self._stopping or (self._burst and not self._running and not await overdue(self._broker))
+                leaving = self._stopping or (self._burst and self._idle and not await overdue(self._broker))
                 if leaving and self._sleeper is not None:
                     with contextlib.suppress(QueueFull):  # it wakes by itself in a few seconds
                         await self._broker.tell(self.id, "stop")  # for its last look
@@ -180,7 +186,7 @@ class Worker:
             hooks.look()
             if self._unsettled or (self._more and self._room()):
                 continue
-            if leaving and not self._running and self._sleeper is None:
+            if leaving and self._idle and self._sleeper is None:
                 return
             if not leaving:
                 self._sleep_if_idle()
@@ -190,10 +196,15 @@ class Worker:
             extra={"worker": self.id, "running": len(self._running), "unsettled": len(self._unsettled)},
         )
 
+    @property
+    def _idle(self) -> bool:
+        return not self._running and not self._under_way
+
     def _room(self) -> int:
         if self._stopping or self._sleeper is not None:
             return 0
-        return min(PORTION, self.concurrency - len(self._running))
+        places = self.concurrency - len(self._running)
+        return min(PORTION, min(places, self._leases.free) - self._reserving)
 
     async def _exchange(self) -> None:
         """Settle what has been run, and reserve as much as there is room for, in one round trip."""
@@ -204,6 +215,8 @@ class Worker:
         room = self._room() if self._more or (self._burst and calls) else 0
         if not calls and not room:
             return
+        self._under_way += 1
+        self._reserving += room
         try:
             words, reserved = await self._broker.exchange(
                 [call for _, call in calls], self._reserve(room) if room else None
@@ -211,6 +224,9 @@ class Worker:
         except BaseException:
             self._unsettled[:0] = outcomes
             raise
+        finally:
+            self._under_way -= 1
+            self._reserving -= room
         self._note_reachable()
         for job, _ in outcomes:
             self._leases.release(job.id, job.fence)
@@ -220,6 +236,18 @@ class Worker:
                     log.warning("lease lost before the end", extra={"worker": self.id, "job": job_id})
         if reserved is not None:
             self._take(reserved, room)
+
+    async def _exchange_ahead(self) -> None:
+        """Exchange whenever there is enough for it, though another exchange is under way."""
+        while not self._stopping:
+            await self._full.wait()
+            self._full.clear()
+            try:
+                if len(self._unsettled) >= PORTION and self._reachable:
+                    await self._exchange()
+            except QueueUnavailable as error:
+                await self._wait_out(error)
+            self._changed.set()
 
     def _reserve(self, count: int) -> Call:
         call = self._reserves.get(count)
@@ -328,6 +356,8 @@ class Worker:
         finally:
             del self._running[job.id, job.fence]
             self._changed.set()
+            if len(self._unsettled) >= PORTION:
+                self._full.set()
 
     # One alarm, for the job that must end first, serves all: a timer for each would cost as much as its task.
 
@@ -360,6 +390,7 @@ class Worker:
     async def _abandon(self) -> None:
         """Hand back what still runs, should the loop have ended by an error or by cancellation."""
         self._stopping = True
+        self._full.set()
         if self._alarm is not None:
             self._alarm.cancel()
         self._interrupt_all()

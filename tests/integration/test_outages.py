@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from redis import Redis
 
 from evq import Context, Job, JobStatus, Queue, QueueFull, QueueUnavailable
+from evq.broker import PORTION
 from evq.embedded import find_server
 from evq.lifecycle import State
 from tests.integration.running import until, until_status, working
@@ -87,6 +89,15 @@ async def test_a_worker_waits_out_a_restart_and_loses_nothing(queue: Queue, serv
     assert [(await job.refresh()).record.failures for job in jobs] == [0] * 6, "an outage is no fault of a job's"
 
 
+async def until_completed(queue: Queue, count: int) -> None:
+    """Return once so many jobs are completed."""
+
+    async def completed() -> bool:
+        return (await queue.counts())["completed"] >= count
+
+    await until(completed)
+
+
 async def result(queue: Queue, job_id: str) -> object:
     """Wait for a result as a patient program does."""
     while True:
@@ -94,6 +105,31 @@ async def result(queue: Queue, job_id: str) -> object:
             return await queue.result(job_id, 10)
         except QueueUnavailable:
             await anyio.sleep(0.05)
+
+
+async def test_restarts_with_two_exchanges_under_way_cost_no_job_and_no_lease(queue: Queue, server: Server) -> None:
+    running = most = 0
+
+    @queue.task
+    async def work(n: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await anyio.lowlevel.checkpoint()
+        running -= 1
+        return n
+
+    concurrency, count = 2 * PORTION, 12 * PORTION
+    jobs = await queue.enqueue_many([work.job(n=n) for n in range(count)])
+    async with working(queue, concurrency=concurrency) as worker:
+        for outage in range(1, 4):
+            await until_completed(queue, outage * 2 * PORTION)
+            server.kill()
+            await anyio.sleep(0.1)
+            server.start()
+        assert [await result(queue, job.id) for job in jobs] == list(range(count))
+        assert most <= concurrency
+        assert (worker._leases.free, worker._reserving) == (2 * concurrency, 0)
 
 
 async def test_a_worker_that_slept_through_an_outage_looks_at_once_and_has_complained_once(
