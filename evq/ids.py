@@ -20,8 +20,8 @@ _COUNTS = 32**5
 _ID = re.compile(f"[{ALPHABET}]{{26}}")
 
 
-def _encode(value: int, pairs: int) -> str:
-    return "".join(_PAIRS[(value >> shift) & 0x3FF] for shift in range(10 * (pairs - 1), -1, -10))
+def _encode(ms: int) -> str:
+    return "".join([_PAIRS[ms >> shift & 0x3FF] for shift in (40, 30, 20, 10, 0)])
 
 
 class _Generator:
@@ -32,7 +32,7 @@ class _Generator:
         self._lock = Lock()
         self._process = "".join(secrets.choice(ALPHABET) for _ in range(11))
         self._ms = 0
-        self._time = ""
+        self._start = ""  # of the ids of this millisecond
         self._count = 0
 
     def new(self) -> str:
@@ -42,10 +42,10 @@ class _Generator:
             if now > self._ms or self._count == _COUNTS:
                 # A clock that was set back changes nothing; a full millisecond borrows the next one.
                 self._ms = max(now, self._ms + 1)
-                self._time = _encode(self._ms, 5)
+                self._start = _encode(self._ms) + self._process
                 self._count = 0
             count = self._count
-            return self._time + self._process + ALPHABET[count >> 20] + _encode(count & 0xFFFFF, 2)
+            return self._start + ALPHABET[count >> 20] + _PAIRS[count >> 10 & 0x3FF] + _PAIRS[count & 0x3FF]
 
 
 _generator = _Generator()
