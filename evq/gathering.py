@@ -37,7 +37,7 @@ class Gathering:
 
     async def enqueue(self, job: NewJob) -> Standing:
         """Add *job*; raise what `Broker.enqueue` raises."""
-        if b'"dedup":' in job.options:  # it may be refused, and all beside it
+        if job.has_dedup_key:  # it may be refused, and all beside it
             return (await self._broker.enqueue([job]))[0]
         if self._busy:
             waiting = _Waiting(job)

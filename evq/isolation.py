@@ -20,6 +20,7 @@ from logging.handlers import QueueHandler
 from typing import Any, BinaryIO, NoReturn, cast
 
 import anyio.to_thread
+import msgspec
 import orjson
 import psutil
 
@@ -120,7 +121,7 @@ def _request(task: Task, job: ReservedJob) -> bytes:
         "queue": _place(task.queue),
         "module": task.handler.__module__,
         "log_level": logging.getLogger().level,
-        "job": job,
+        "job": msgspec.structs.asdict(job),
     }
     return orjson.dumps(request, default=bytes.decode) + b"\n"
 
