@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final
 
@@ -75,10 +75,12 @@ class Connection:
 
     async def _send(self, commands: Sequence[Command], blocks_s: float) -> Replies:
         """Send *commands* to the node; if it fails, to where the seeds lead: one try more than there are seeds."""
-        tries = len(self._address.seeds) + 1
-        if self._node is not None:
-            with contextlib.suppress(ConnectionError):
-                return await self._try(self._node, commands, blocks_s)
+        node, tries = self._node, len(self._address.seeds) + 1
+        if node is not None:
+            try:
+                return await node.exchange(commands, blocks_s)
+            except ConnectionError:
+                self._leave(node)
             tries -= 1
         seconds = self._timeout + blocks_s
         while True:
@@ -200,9 +202,10 @@ class _Node:
             wire.close()
         return wires
 
-    async def exchange(self, commands: Sequence[Command], blocks_s: float) -> Replies:
-        if not blocks_s:
-            return await self._shared.exchange(commands)
+    def exchange(self, commands: Sequence[Command], blocks_s: float) -> Awaitable[Replies]:
+        return self._block(commands, blocks_s) if blocks_s else self._shared.exchange(commands)
+
+    async def _block(self, commands: Sequence[Command], blocks_s: float) -> Replies:
         wire = self._idle.pop() if self._idle else await connect(self.place, self._timeout)
         try:
             replies = await wire.exchange(commands, blocks_s=blocks_s)
