@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from evq.connection import Connection
 from evq.errors import CorruptRecord, DuplicateJob, QueueFull, QueueUnavailable, UsageError
@@ -13,7 +14,7 @@ from evq.ids import new_id
 from evq.job import JobProgress, NewJob, Record, ReservedJob
 from evq.keys import QueueKeys
 from evq.scripts import Argument, Script, load_scripts
-from evq.wire import Command, NoScript, pack
+from evq.wire import Command, Head, NoScript
 
 BULK: Final = 250
 """New jobs in one call of a script, which keeps it well below 5 ms."""
@@ -52,6 +53,9 @@ class Reply(StrEnum):
     EARLY = "EARLY"
 
 
+_WORDS: Final = {word.encode(): word for word in Reply}
+
+
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """What `reserve` gave."""
@@ -63,19 +67,28 @@ class Reserved:
     """0: more is waiting; else ms until something falls due, or None if nothing will."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A script with its arguments, ready to be sent, as often as that may be."""
+class Verb:
+    """A script with the keys of its queue, and what all calls of it have in common."""
 
-    script: Script
+    def __init__(self, script: Script, keys: QueueKeys, argv: Mapping[str, Argument]) -> None:
+        """Bind a script to its keys, and to those of *argv* that it takes."""
+        self.script = script
+        self.keys: list[Argument] = [len(script.keys), *[keys[name] for name in script.keys]]
+        self.argv = {name: value for name, value in argv.items() if name in script.names}
+        self.head = Head(["EVALSHA", script.sha, *self.keys])
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A verb with its arguments, ready to be sent, as often as that may be."""
+
+    verb: Verb
     arguments: list[Argument]
 
-    @cached_property
     def command(self) -> bytes:
-        return pack(("EVALSHA", self.script.sha, *self.arguments))
+        return self.verb.head.pack(self.arguments)
 
     def full_command(self) -> Command:
-        return "EVAL", self.script.body, *self.arguments
+        return "EVAL", self.verb.script.body, *self.verb.keys, *self.arguments
 
 
 class Broker:
@@ -93,8 +106,8 @@ class Broker:
     ) -> None:
         """Prepare for the queue of *keys*, which keeps so many ended jobs, for so long; *timeout* (s) is of replies."""
         self.keys = keys
-        self._keep = {"keep_ms": keep_ms, "keep_count": keep_count}
-        self._scripts = scripts or load_scripts()
+        scripts, keep = scripts or load_scripts(), {"keep_ms": keep_ms, "keep_count": keep_count}
+        self._verbs = {verb: Verb(script, keys, keep) for verb, script in scripts.items()}
         self._connection = Connection(url, timeout=timeout)
 
     async def close(self) -> None:
@@ -104,9 +117,8 @@ class Broker:
 
     def call(self, verb: str, each: Iterable[Sequence[Argument]] = (), /, **argv: Argument) -> Call:
         """Prepare a call; how long and how many ended jobs are kept is filled in."""
-        script = self._scripts[verb]
-        argv |= {name: value for name, value in self._keep.items() if name in script.names}
-        return Call(script, script.arguments(self.keys, each, **argv))
+        found = self._verbs[verb]
+        return Call(found, found.script.arguments(each, argv | found.argv))
 
     async def run(self, verb: str, each: Iterable[Sequence[Argument]] = (), /, **argv: Argument) -> Any:
         """Call a script, and return its answer as Redis gave it."""
@@ -114,7 +126,7 @@ class Broker:
 
     async def word(self, verb: str, /, **argv: Argument) -> Reply:
         """Call a script that answers with a word."""
-        return _word(await self.run(verb, **argv))
+        return _WORDS[await self.run(verb, **argv)]
 
     async def words(self, verb: str, each: Sequence[Sequence[Argument]], /, **argv: Argument) -> list[Reply]:
         """Call a script that answers with a word for each item, in portions that keep it short; without items, once."""
@@ -128,14 +140,14 @@ class Broker:
         Raise `DuplicateJob` if one must not be beside the job that holds its key, `QueueFull` if Redis has no room.
         """
         each = [(job.id, job.task, job.payload, job.options) for job in jobs]
-        dedups = any(b'"dedup":' in job.options for job in jobs)
+        dedups = [job for job in jobs if job.has_dedup_key]
         if dedups and len(jobs) > BULK:
             raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
-        parts = list(portions(each, BULK))
-        if not dedups and len(parts) > 1:
+        parts = [each] if dedups else list(portions(each, BULK))
+        if len(parts) > 1:
             return await self._enqueue_staged(jobs, parts)
         replies = await self.run("enqueue", each)
-        if replies[:1] == [Reply.REFUSED.encode()]:
+        if dedups and replies[0] == Reply.REFUSED.encode():
             raise DuplicateJob(replies[1].decode())
         return standing([job.id for job in jobs], replies)
 
@@ -179,8 +191,9 @@ class Broker:
         # Redis 6.2 takes 1 ms for 0, and 0 for ever.
         own, seconds = self.keys.of("waiter_of", worker), max(wait_ms, 2) / 1000
         pop: Command = ("BLPOP", own, self.keys["wake"], seconds)
-        replies = await self._connection.exchange([pop, reserve.command], blocks_s=seconds)
-        return _parse_reserved((await self._load_missing([reserve], replies[1:]))[0])
+        _, *replies = await self._connection.exchange([pop, reserve.command()], blocks_s=seconds)
+        await self._run_missing([reserve], replies)
+        return _parse_reserved(replies[0])
 
     async def maintain(self, limit: int) -> int | None:
         """Do what has fallen due, so many jobs of each kind; return ms until the next is due, or None.
@@ -247,16 +260,17 @@ class Broker:
     # Sending.
 
     async def _run_each(self, calls: Sequence[Call]) -> list[Any]:
-        return await self._load_missing(calls, await self._connection.exchange([call.command for call in calls]))
+        replies = await self._connection.exchange([call.command() for call in calls])
+        if NoScript in map(type, replies):
+            await self._run_missing(calls, replies)
+        return replies
 
-    async def _load_missing(self, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+    async def _run_missing(self, calls: Sequence[Call], replies: list[Any]) -> None:
         """Send those calls again, in full, whose script Redis did not have (it was restarted, or flushed)."""
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScript)]
-        if missing:
-            again = await self._connection.exchange([calls[i].full_command() for i in missing])
-            for i, reply in zip(missing, again, strict=True):
-                replies[i] = reply
-        return replies
+        again = await self._connection.exchange([calls[i].full_command() for i in missing])
+        for i, reply in zip(missing, again, strict=True):
+            replies[i] = reply
 
 
 def pairs(flat: Sequence[T]) -> dict[T, T]:
@@ -272,7 +286,7 @@ def wait(wait_ms: int) -> int | None:
 def standing(job_ids: Sequence[str], replies: Sequence[Any]) -> list[tuple[Reply, str]]:
     """Read what became of each new job, and the id of the one that stands for it."""
     return [
-        (_word(reply[0]), reply[1].decode()) if isinstance(reply, list) else (_word(reply), job_id)
+        (_WORDS[reply[0]], reply[1].decode()) if isinstance(reply, list) else (_WORDS[reply], job_id)
         for job_id, reply in zip(job_ids, replies, strict=True)
     ]
 
@@ -311,16 +325,15 @@ def _progress(text: bytes | None) -> JobProgress | None:
     return None
 
 
-def _word(reply: bytes) -> Reply:
-    return Reply(reply.decode())
-
-
 def _words(replies: Iterable[bytes]) -> list[Reply]:
-    return [_word(reply) for reply in replies]
+    return [_WORDS[reply] for reply in replies]
 
 
 def portions(each: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
     """Cut what is to be sent into calls of at most so many items, and `ROOM` bytes; nothing is one call."""
+    if len(each) < 2:
+        yield each
+        return
     start = size = 0
     for end, item in enumerate(each):
         more = sum([len(value) for value in item if isinstance(value, bytes)])

@@ -13,7 +13,7 @@ from hashlib import sha1
 from importlib.resources import files
 from textwrap import dedent
 
-from evq.keys import KEYS, QueueKeys
+from evq.keys import KEYS
 
 TYPES = ("str", "int")
 Argument = str | bytes | int
@@ -87,12 +87,12 @@ class Script:
     body: bytes
     sha: str
 
-    def arguments(self, keys: QueueKeys, each: Iterable[Sequence[Argument]] = (), **argv: Argument) -> list[Argument]:
-        """Order a call's arguments as EVALSHA wants them: the number of keys, the keys, ARGV, then EACH."""
+    def arguments(self, each: Iterable[Sequence[Argument]], argv: Mapping[str, Argument]) -> list[Argument]:
+        """Order a call's arguments as EVALSHA wants them behind the keys: ARGV, then EACH."""
         names = self.names
         if len(argv) != len(names) or not all(map(argv.__contains__, names)):
             raise TypeError(f"{self.header.name} takes {list(names)}, not {list(argv)}")
-        flat = [len(self.keys), *map(keys.__getitem__, self.keys), *map(argv.__getitem__, names)]
+        flat = [argv[name] for name in names]
         width = len(self.header.each)
         for item in each:
             if len(item) != width:

@@ -17,7 +17,8 @@ CONNECT: Final = 2.0
 LATE: Final = 1.0
 """A timeout that comes so much too late, s, tells of a busy event loop, not of Redis."""
 
-Command = Sequence[str | bytes | int | float] | bytes
+Words = Sequence[str | bytes | int | float]
+Command = Words | bytes
 """In words, or packed."""
 Replies = list[Any]
 
@@ -54,6 +55,18 @@ def pack(command: Command) -> bytes:
     """Write a command as Redis reads it."""
     # Its stub knows tuples of one only.
     return command if isinstance(command, bytes) else pack_command(tuple(command))  # type: ignore[arg-type]
+
+
+class Head:
+    """The words with which many commands begin, written once."""
+
+    def __init__(self, words: Words) -> None:
+        self._count = len(words)
+        self._packed = pack(words).partition(b"\n")[2]  # without their number, which comes first
+
+    def pack(self, words: Words) -> bytes:
+        """Write the command that goes on with *words* as Redis reads it."""
+        return b"*%d\r\n%b%b" % (self._count + len(words), self._packed, pack(words).partition(b"\n")[2])
 
 
 async def connect(place: Mapping[str, Any], timeout: float) -> "Wire":  # noqa: ASYNC109 - it is of replies

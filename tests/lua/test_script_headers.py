@@ -5,7 +5,7 @@ import re
 import pytest
 
 from evq import Reply
-from evq.keys import KEYS, QueueKeys
+from evq.keys import KEYS
 from evq.lifecycle import TRANSITIONS
 from evq.scripts import HeaderError, build, load_scripts, parse_header, read_sources
 
@@ -141,13 +141,13 @@ def test_a_malformed_header_is_refused_by_name(source: str, complaint: str) -> N
 
 
 def test_a_missing_or_misnamed_argument_is_refused_before_it_is_sent() -> None:
-    keys, script = QueueKeys("q"), load_scripts()["ack"]
+    script = load_scripts()["ack"]
     with pytest.raises(TypeError, match="ack takes"):
-        script.arguments(keys, [])
+        script.arguments([], {})
     with pytest.raises(TypeError, match="ack takes"):
-        script.arguments(keys, [], keep=1)
+        script.arguments([], {"keep_ms": 1, "keep": 1})
     with pytest.raises(TypeError, match="3 values an item, not 2"):
-        script.arguments(keys, [("id", 1)], keep_ms=1, keep_count=1)
+        script.arguments([("id", 1)], {"keep_ms": 1, "keep_count": 1})
 
 
 def test_an_include_of_a_block_is_seen_there_alone() -> None:
