@@ -320,8 +320,9 @@ def _text(raw: bytes) -> str:
 
 def _progress(text: bytes | None) -> JobProgress | None:
     """Read how far the attempts before came; what cannot be read is as good as none."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return JobProgress.load(text) if text else None
+    if text:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return JobProgress.load(text)
     return None
 
 
