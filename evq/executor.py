@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import anyio.to_thread
+import msgspec
 import orjson
 
 from evq.context import Context, SyncContext
@@ -26,48 +26,43 @@ TEXT_LIMIT = 20_000
 """The longest error message, and traceback, characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     result: bytes
     """JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(msgspec.Struct, frozen=True):
     """To be tried again."""
 
     delay_ms: int
     error: JobError
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     error: JobError
 
 
-@dataclass(frozen=True, slots=True)
-class Snoozed:
+class Snoozed(msgspec.Struct, frozen=True):
     """Handed back without counting an attempt."""
 
     delay_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
+class Crashed(msgspec.Struct, frozen=True):
     """The process that the attempt had for itself has died."""
 
 
 Outcome = Completed | Backoff | Failed | Snoozed | Crashed
 
 
-async def execute(
+def execute(
     task: Task, job: ReservedJob, context: Context | SyncContext, limiter: anyio.CapacityLimiter
-) -> Outcome | None:
+) -> Coroutine[Any, Any, Outcome | None]:
     """Run *job*'s handler here and say what came of it, or nothing if its lease was lost.
 
     A handler that ends well has ended well, even if it was interrupted meanwhile.
     """
-    return await conclude(task, job, context, _complete(task, job, context, limiter))
+    return conclude(task, job, context, _complete(task, job, context, limiter))
 
 
 async def _complete(

@@ -15,6 +15,7 @@ import resource
 import select
 import signal
 import sys
+from collections.abc import Coroutine
 from functools import lru_cache
 from logging.handlers import QueueHandler
 from typing import Any, BinaryIO, NoReturn, cast
@@ -80,13 +81,13 @@ def _place(queue: Queue) -> str | None:
     return None
 
 
-async def run_attempt(
+def run_attempt(
     task: Task, job: ReservedJob, context: Context | SyncContext, limiter: anyio.CapacityLimiter
-) -> Outcome | None:
+) -> Coroutine[Any, Any, Outcome | None]:
     """Run *job*'s handler as `execute` does; in a process of its own, if its task or its past asks for one."""
     if task.isolation or job.isolated:
-        return await conclude(task, job, context, _run_apart(task, job, context.report))
-    return await execute(task, job, context, limiter)
+        return conclude(task, job, context, _run_apart(task, job, context.report))
+    return execute(task, job, context, limiter)
 
 
 async def _run_apart(task: Task, job: ReservedJob, report: Report) -> Outcome | None:
@@ -246,7 +247,7 @@ def _limit_memory(more: int) -> None:
 
 
 def _end(out: BinaryIO, outcome: Outcome | None) -> NoReturn:
-    body = outcome.result if isinstance(outcome, Completed) else orjson.dumps(outcome)
+    body = outcome.result if isinstance(outcome, Completed) else msgspec.json.encode(outcome)
     sys.stdout.flush()
     _say(out, type(outcome).__name__, body)
     os._exit(0)  # nothing is run after it, since the worker ends this process group now

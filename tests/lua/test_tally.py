@@ -1,8 +1,7 @@
 """What the scripts count for the minute's metrics, against figures reckoned by hand."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from evq.metrics import KEPT, Numbers, read_buckets
 from tests.lua.lua_bench import START_MS, Bench
