@@ -70,13 +70,13 @@ async def test_a_pop_that_nobody_waits_for_any_more_takes_nothing(connection: Co
 async def test_those_who_are_answered_slowly_one_after_the_other_are_answered(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evq.connection.TIMEOUT", 0.3)
+    monkeypatch.setattr("evq.connection.TIMEOUT", 0.5)
     connection = Connection(redis_url)
     await connection.exchange([("PING",)])
     # Redis answers what comes with one read, which is 16 KiB at most, all at once.
-    slow = f"local n = 0 while n < 5e6 do n = n + 1 end return 1 -- {'x' * (1 << 15)}"
-    asked = [connection.exchange([("EVAL", slow, 0)]) for _ in range(20)]
-    assert await asyncio.gather(*asked) == [[1]] * 20
+    slow = f"local n = 0 while n < 3e6 do n = n + 1 end return 1 -- {'x' * (1 << 15)}"
+    asked = [connection.exchange([("EVAL", slow, 0)]) for _ in range(60)]
+    assert await asyncio.gather(*asked) == [[1]] * 60
     await connection.close()
 
 
