@@ -57,17 +57,15 @@ asyncio.run(Worker(queue).run())
 
 
 @pytest.fixture
-def brief(queue: Queue) -> Queue:
-    """A queue of which a lost worker's jobs come back after a second, with the tasks of the program above."""
-    queue.lease_ms = 1000
-
+def brief(brief: Queue) -> Queue:
+    """The queue with the tasks of the program above."""
     for name in ("busy", "hung", "nap"):
 
-        @queue.task(name=name)
+        @brief.task(name=name)
         async def other(seconds: float = 0) -> str:
             return "the second"
 
-    return queue
+    return brief
 
 
 @asynccontextmanager
