@@ -57,7 +57,7 @@ ROUTES: list[ControllerRouterHandler] = [
 def create_app(settings: Settings, *, database: Database, jobs: ImportJobs) -> Litestar:
     """Assemble the server on an open database and queue; whoever opened them closes them."""
     secret = load_secret(settings)
-    hub = Hub(lambda: job_routes.hints(jobs), job_routes.reader(database, jobs))
+    hub = Hub(lambda: job_routes.hints(jobs), job_routes.reader(jobs))
 
     @asynccontextmanager
     async def beside(_: Litestar) -> AsyncIterator[None]:

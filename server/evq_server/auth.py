@@ -16,13 +16,16 @@ KEY_PROTOCOL = "bearer."
 
 
 class KeyGuard:
-    """Refuse connections without the key, and WebSockets that a page of another site opened."""
+    """Refuse connections without the key, and WebSockets that a page of another site opened.
+
+    It waits for nothing, and is a coroutine because Litestar would run a plain function in a thread.
+    """
 
     def __init__(self, key: str, public_url: str | None) -> None:
         self._key = key.encode()
         self._public_host = urlsplit(public_url).netloc.lower() if public_url else None
 
-    def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
+    async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Let the connection pass, or raise `NotAuthorizedException` or `PermissionDeniedException`."""
         if handler.opt.get("public"):
             return

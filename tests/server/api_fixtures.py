@@ -25,7 +25,8 @@ Script = Callable[[Context], Awaitable[Any]]
 class ScriptedJobs(ImportJobs):
     """Import jobs on a real queue whose handler is whatever the test last put into *script*."""
 
-    def __init__(self, queue: Queue) -> None:  # the real ones are not wanted here
+    def __init__(self, database: Database, queue: Queue) -> None:  # the real ones are not wanted here
+        self.database = database
         self.queue = queue
         self.script: Script = _nothing
 
@@ -93,7 +94,7 @@ class Server:
 @asynccontextmanager
 async def serve(settings: Settings, database: Database, queue: Queue) -> AsyncIterator[Server]:
     """Run the app under uvicorn on a free port of 127.0.0.1."""
-    jobs = ScriptedJobs(queue)
+    jobs = ScriptedJobs(database, queue)
     app = create_app(settings, database=database, jobs=jobs)
     config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", lifespan="on")
     config.load()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -104,6 +105,14 @@ async def test_every_closed_route_is_in_the_list_above(server: Server) -> None:
         if "schema" not in path
     }
     assert documented == listed | {("GET", "/healthz"), ("GET", "/readyz")}
+
+
+async def test_the_key_is_checked_without_a_thread(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    assert (await server.client.get("/api/jobs/unknown")).status_code == 404
 
 
 async def test_every_answer_has_the_security_headers(server: Server) -> None:

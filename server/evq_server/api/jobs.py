@@ -22,18 +22,17 @@ from evq_server.jobs import ImportJobs
 from evq_server.schemas import JobAnswer, JobStatusAnswer
 from evq_server.settings import Settings
 from evq_server.store import imports
-from evq_server.store.database import Database
 
 UPLOAD_AGAIN = "The uploaded file is not kept any more, so the import cannot run again. Upload the file again."
 UNKNOWN_JOB = 4404  # a WebSocket close code of our own, after HTTP's 404
 SAYS_TOO_MUCH = 1008
 
 
-async def look(database: Database, jobs: ImportJobs, job_id: str) -> tuple[imports.Import, Standing]:
+async def look(jobs: ImportJobs, job_id: str) -> tuple[imports.Import, Standing]:
     """Return an import's row and how it stands; raises a 404 when there is none."""
 
     def read() -> imports.Import:
-        with database.read() as conn:
+        with jobs.database.read() as conn:
             return require_import(conn, job_id)
 
     row = await run_sync(read)
@@ -51,7 +50,7 @@ async def hints(jobs: ImportJobs) -> AsyncIterator[Hint]:
             yield Hint(jobs=event.jobs, message=message(event.jobs[0], now))
 
 
-def reader(database: Database, jobs: ImportJobs) -> Callable[[str], Awaitable[Message | None]]:
+def reader(jobs: ImportJobs) -> Callable[[str], Awaitable[Message | None]]:
     """Return how the hub reads an import: its message now, or None when there is no such import."""
 
     async def read(job_id: str) -> Message | None:
@@ -59,7 +58,7 @@ def reader(database: Database, jobs: ImportJobs) -> Callable[[str], Awaitable[Me
         if job:
             return message(job_id, live(job))
         try:
-            _, now = await look(database, jobs, job_id)
+            _, now = await look(jobs, job_id)
         except NotFoundException:
             return None
         return message(job_id, now)
@@ -68,36 +67,24 @@ def reader(database: Database, jobs: ImportJobs) -> Callable[[str], Awaitable[Me
 
 
 @get("/api/jobs/{job_id:str}")
-async def get_job(
-    job_id: FromPath[str],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> JobAnswer:
+async def get_job(job_id: FromPath[str], jobs: Given[ImportJobs]) -> JobAnswer:
     """Show how an import stands."""
-    return job_answer(*await look(database, jobs, job_id))
+    return job_answer(*await look(jobs, job_id))
 
 
 @get("/api/jobs/{job_id:str}/progress")
-async def get_progress(
-    job_id: FromPath[str],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> dict[str, Any]:
+async def get_progress(job_id: FromPath[str], jobs: Given[ImportJobs]) -> dict[str, Any]:
     """Show an import's progress; a 404 when it is over and the queue has forgotten it."""
-    _, now = await look(database, jobs, job_id)
+    _, now = await look(jobs, job_id)
     if now.progress is None:
         raise NotFoundException(f"The progress of import {job_id} is not kept any more; it has {now.status}.")
     return now.progress
 
 
 @delete("/api/jobs/{job_id:str}", status_code=HTTPStatus.OK)
-async def cancel(
-    job_id: FromPath[str],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> Response[JobStatusAnswer]:
+async def cancel(job_id: FromPath[str], jobs: Given[ImportJobs]) -> Response[JobStatusAnswer]:
     """Cancel an import: at once while it waits, soon when it runs (202)."""
-    _, now = await look(database, jobs, job_id)
+    _, now = await look(jobs, job_id)
     match await jobs.queue.cancel(job_id):
         case Reply.CANCELLED:
             return Response(JobStatusAnswer(job_id=job_id, status="cancelled"))
@@ -111,14 +98,9 @@ async def cancel(
 
 
 @post("/api/jobs/{job_id:str}/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay(
-    job_id: FromPath[str],
-    settings: Given[Settings],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> JobStatusAnswer:
+async def replay(job_id: FromPath[str], settings: Given[Settings], jobs: Given[ImportJobs]) -> JobStatusAnswer:
     """Run a failed import again."""
-    _, now = await look(database, jobs, job_id)
+    _, now = await look(jobs, job_id)
     if now.ended and not await anyio.Path(settings.uploads / job_id).exists():
         raise HTTPException(status_code=HTTPStatus.GONE, detail=UPLOAD_AGAIN)
     match await jobs.queue.replay(job_id):
@@ -134,38 +116,23 @@ async def replay(
 
 
 @get("/api/jobs/{job_id:str}/errors.csv")
-async def get_errors(
-    job_id: FromPath[str],
-    settings: Given[Settings],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> File:
+async def get_errors(job_id: FromPath[str], settings: Given[Settings], jobs: Given[ImportJobs]) -> File:
     """Download the rejected rows, each with its reason."""
-    _, now = await look(database, jobs, job_id)
+    _, now = await look(jobs, job_id)
     return await _artefact(settings, job_id, now, "errors.csv", "No row was rejected.")
 
 
 @get("/api/jobs/{job_id:str}/warnings.csv")
-async def get_warnings(
-    job_id: FromPath[str],
-    settings: Given[Settings],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> File:
+async def get_warnings(job_id: FromPath[str], settings: Given[Settings], jobs: Given[ImportJobs]) -> File:
     """Download what should be looked at in rows that were accepted."""
-    _, now = await look(database, jobs, job_id)
+    _, now = await look(jobs, job_id)
     return await _artefact(settings, job_id, now, "warnings.csv", "No row had a warning.")
 
 
 @get("/api/jobs/{job_id:str}/qr.zip")
-async def get_qr(
-    job_id: FromPath[str],
-    settings: Given[Settings],
-    database: Given[Database],
-    jobs: Given[ImportJobs],
-) -> File:
+async def get_qr(job_id: FromPath[str], settings: Given[Settings], jobs: Given[ImportJobs]) -> File:
     """Download the QR codes of all tickets of this import."""
-    _, now = await look(database, jobs, job_id)
+    _, now = await look(jobs, job_id)
     return await _artefact(settings, job_id, now, "qr.zip", "The import made no tickets.")
 
 
