@@ -43,6 +43,7 @@ class ImportJobs:
     def __init__(self, settings: Settings, database: Database, *, redis: str | None = None) -> None:
         self._settings = settings
         self.database = database
+        self.rows: dict[str, Import] = {}  # as they were read, of imports whose jobs the queue knew
         self.queue = Queue(
             QUEUE, redis=redis, lease=settings.lease_seconds, keep=max(KEEP, settings.keep_failed_seconds)
         )

@@ -27,6 +27,7 @@ class ScriptedJobs(ImportJobs):
 
     def __init__(self, database: Database, queue: Queue) -> None:  # the real ones are not wanted here
         self.database = database
+        self.rows = {}
         self.queue = queue
         self.script: Script = _nothing
 

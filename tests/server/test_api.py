@@ -247,6 +247,35 @@ async def test_an_import_that_the_queue_has_forgotten_still_shows_its_outcome(
         assert_problem(await server.client.get(f"/api/jobs/{job_id}/progress"), 404)
 
 
+async def test_a_status_that_is_asked_for_again_needs_no_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Database) -> None:
+        raise AssertionError
+
+    job_id = await server.upload(filename="list.csv")
+    first = (await server.client.get(f"/api/jobs/{job_id}")).json()
+    monkeypatch.setattr(Database, "read", refuse)
+    await server.jobs.queue.cancel(job_id)
+    assert (await server.client.get(f"/api/jobs/{job_id}")).json() == first | {"status": "cancelled", "progress": None}
+
+
+async def test_an_import_that_was_looked_at_shows_its_outcome_once_the_queue_has_forgotten_it(server: Server) -> None:
+    job_id = await server.upload()
+    assert await server.status(job_id) == "pending"
+    with server.database.begin() as connection:
+        record_outcome(connection, job_id, 0, "completed", {"success": True}, now_ms=1)
+    async with Queue("forgetful", redis=server.jobs.queue.url) as server.jobs.queue:
+        assert await server.status(job_id) == "completed"
+
+
+async def test_only_so_many_rows_are_kept_in_memory(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evq_server.api.jobs.ROWS", 2)
+    for job_id in [await server.upload() for _ in range(3)]:
+        assert await server.status(job_id) == "pending"
+    assert len(server.jobs.rows) == 2
+
+
 async def test_an_import_that_the_queue_never_heard_of_is_pending(server: Server) -> None:
     job_id = await server.upload()
     async with Queue("forgetful", redis=server.jobs.queue.url) as server.jobs.queue:

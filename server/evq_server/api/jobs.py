@@ -26,18 +26,31 @@ from evq_server.store import imports
 UPLOAD_AGAIN = "The uploaded file is not kept any more, so the import cannot run again. Upload the file again."
 UNKNOWN_JOB = 4404  # a WebSocket close code of our own, after HTTP's 404
 SAYS_TOO_MUCH = 1008
+ROWS = 1000  # of imports, kept in memory
 
 
 async def look(jobs: ImportJobs, job_id: str) -> tuple[imports.Import, Standing]:
-    """Return an import's row and how it stands; raises a 404 when there is none."""
+    """Return an import's row and how it stands; raises a 404 when there is none.
+
+    While the queue knows the job, the row tells only what was uploaded. That never changes, so it is read once.
+    """
 
     def read() -> imports.Import:
         with jobs.database.read() as conn:
             return require_import(conn, job_id)
 
-    row = await run_sync(read)
+    row = jobs.rows.get(job_id)
+    if row is None:
+        row = await run_sync(read)
     job = await jobs.queue.get(job_id)
-    return row, live(job) if job else recorded(row)
+    if job:
+        jobs.rows[job_id] = row
+        if len(jobs.rows) > ROWS:
+            del jobs.rows[next(iter(jobs.rows))]
+        return row, live(job)
+    if jobs.rows.pop(job_id, None):
+        row = await run_sync(read)
+    return row, recorded(row)
 
 
 async def hints(jobs: ImportJobs) -> AsyncIterator[Hint]:
