@@ -1,5 +1,6 @@
 """evq, measured by the same protocol as its peers."""
 
+import gc
 from collections.abc import Awaitable, Callable
 
 from benchmarks.peers.protocol import Handle, Payload, Peer, main, run
@@ -23,6 +24,8 @@ class Evq(Peer):
     def work(self, url: str, concurrency: int, handle: Handle) -> None:
         queue = Queue("benchmark", redis=url)
         queue.task(_handler(handle))
+        gc.freeze()
+        gc.set_threshold(10_000)  # both as `evq worker` does
         run(Worker(queue, concurrency=concurrency).run())
 
 

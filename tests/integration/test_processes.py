@@ -22,7 +22,7 @@ from evq import Queue, blocking
 from evq.embedded import find_server
 
 MODULE = """
-import os, time
+import gc, os, time
 import anyio
 from evq import Queue
 
@@ -33,6 +33,10 @@ not_a_queue = 1
 @queue.task
 async def pid() -> int:
     return os.getpid()
+
+@queue.task
+async def collector() -> list[int]:
+    return [gc.get_threshold()[0], gc.get_freeze_count()]
 
 @queue.task
 async def nap(seconds: float) -> str:
@@ -294,6 +298,14 @@ def test_a_burst_drains_the_queue_and_ends(start: Start, queue: Queue) -> None:
     _, errors = worker.communicate(timeout=20)
     assert worker.returncode == 0, errors
     assert {status(queue, job_id) for job_id in ids} == {"completed"}
+
+
+def test_the_collector_of_a_worker_looks_seldom_and_not_at_what_is_imported(start: Start, queue: Queue) -> None:
+    job_id = enqueue(queue, "collector")
+    start("--burst").communicate(timeout=20)
+    threshold, frozen = blocking(queue.result)(job_id, 10)
+    assert threshold == evq.cli.worker.YOUNG
+    assert frozen > 10_000
 
 
 @pytest.mark.parametrize(
