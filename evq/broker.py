@@ -20,8 +20,10 @@ BULK: Final = 250
 """New jobs in one call of a script, which keeps it well below 5 ms."""
 ROOM: Final = 1 << 18
 """Bytes in one call, unless a single job has more."""
+PART: Final = 50
+"""Jobs of a large batch that are moved at a time."""
 HOLD_MS: Final = 600_000
-"""How long the producer of a large batch may take from one part to the next, ms."""
+"""How long the producer of a large batch may take from one call to the next, ms."""
 PORTION: Final = 200
 """Jobs in one call of a script that does more to each."""
 
@@ -143,42 +145,33 @@ class Broker:
         dedups = [job for job in jobs if job.has_dedup_key]
         if dedups and len(jobs) > BULK:
             raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
-        parts = [each] if dedups else list(portions(each, BULK))
-        if len(parts) > 1:
-            return await self._enqueue_staged(jobs, parts)
+        if not dedups and len(next(portions(each, BULK))) < len(each):
+            await self._enqueue_staged(each)
+            return [(Reply.OK, job.id) for job in jobs]
         replies = await self.run("enqueue", each)
         if dedups and replies[0] == Reply.REFUSED.encode():
             raise DuplicateJob(replies[1].decode())
         return standing([job.id for job in jobs], replies)
 
-    async def _enqueue_staged(
-        self, jobs: Sequence[NewJob], parts: Sequence[Sequence[Sequence[Argument]]]
-    ) -> list[tuple[Reply, str]]:
-        """Add more jobs than one script should: staged part by part, marked, moved.
+    async def _enqueue_staged(self, each: Sequence[tuple[str, str, bytes, bytes]]) -> None:
+        """Add more jobs than one script should: staged as they are, marked, moved.
 
-        Before the mark none can run, after it all will.
+        Before the mark none can run, after it all will, even if Redis is lost before they are moved: then it is the
+        workers who move them.
         """
-        batch, words = new_id(), list[Reply]()
+        batch, parts = new_id(), [pack_part(some) for some in portions(each, PART)]
+        numbered = list(zip(range(len(parts), 0, -1), parts, strict=True))
         try:
-            for part in parts:
-                words += _words(await self.run("stage", part, batch=batch, hold_ms=HOLD_MS))
-        except QueueFull:
-            await self._drop(batch, len(jobs))
-            raise
-        staged = list(dict.fromkeys(job.id for job, word in zip(jobs, words, strict=True) if word is Reply.OK))
-        if staged:
-            if await self.word("mark", batch=batch, id=staged[0], count=len(staged)) is not Reply.OK:
-                raise QueueUnavailable("a batch of jobs was dropped, since it took too long to write: enqueue it again")
-            with contextlib.suppress(QueueUnavailable):  # the workers move them, too
-                while await self.run("move", limit=BULK) == BULK:
-                    pass
-        return [(word, job.id) for job, word in zip(jobs, words, strict=True)]
-
-    async def _drop(self, batch: str, count: int) -> None:
-        """Give a full Redis its memory back at once, instead of after `HOLD_MS`."""
-        await self.run("stage", batch=batch, hold_ms=0)
-        for _ in range(0, count, PORTION):
+            for some in portions(numbered, BULK):
+                await self.run("stage", some, batch=batch, hold_ms=HOLD_MS)
+        except QueueFull:  # it shall have its memory back at once, instead of after `HOLD_MS`
+            await self.run("stage", batch=batch, hold_ms=0)
             await self.run("expire", limit=PORTION)
+            raise
+        if await self.word("mark", batch=batch, count=len(parts)) is not Reply.OK:
+            raise QueueUnavailable("a batch of jobs was dropped, since it took too long to write: enqueue it again")
+        while await self.run("move", limit=BULK):
+            pass
 
     async def exchange(self, settle: Sequence[Call], reserve: Call | None) -> tuple[list[list[Reply]], Reserved | None]:
         """Settle jobs and reserve others in one round trip."""
@@ -201,8 +194,8 @@ class Broker:
         Jobs of lost workers are reclaimed, late ones expired, old ones forgotten, marked ones moved, due ones promoted.
         """
         calls = [self.call(verb, limit=limit) for verb in ("reclaim", "expire", "move", "promote")]
-        _, looks, moved, wait_ms = await self._run_each(calls)
-        return 0 if limit in {looks, moved} else wait(wait_ms)
+        _, looks, more, wait_ms = await self._run_each(calls)
+        return 0 if looks == limit or more else wait(wait_ms)
 
     async def get(self, job_ids: Sequence[str], *, skip: bool = False) -> list[Record | None]:
         """Read the records of jobs, each with its progress, which may be the newer of the two.
@@ -328,6 +321,13 @@ def _progress(text: bytes | None) -> JobProgress | None:
 
 def _words(replies: Iterable[bytes]) -> list[Reply]:
     return [_WORDS[reply] for reply in replies]
+
+
+def pack_part(some: Iterable[tuple[str, str, bytes, bytes]]) -> bytes:
+    """Write the jobs of a part of a large batch as `move` reads them."""
+    return msgspec.msgpack.encode(
+        [text for job_id, task, payload, options in some for text in (job_id, task, payload.decode(), options.decode())]
+    )
 
 
 def portions(each: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:

@@ -246,7 +246,6 @@ def _group(group: str | None) -> str:
 
 def listed(state: State | str) -> State:
     """Return the state whose jobs can be listed; raise `UsageError` if there is none of that name."""
-    known = [one for one in State if one is not State.STAGED]
-    if state not in known:
-        raise UsageError(f"state={state!r}: use one of {', '.join(known)}")
+    if state not in list(State):
+        raise UsageError(f"state={state!r}: use one of {', '.join(State)}")
     return State(state)

@@ -237,7 +237,6 @@ class RareFields(msgspec.Struct, frozen=True):
     deadline: int | None = None
     cancel: bool = False
     crashes: int = 0
-    batch: str | None = None
 
 
 class Fields(msgspec.Struct, frozen=True, array_like=True):

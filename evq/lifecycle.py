@@ -28,7 +28,6 @@ class JobStatus(StrEnum):
 class State(StrEnum):
     """Where a job is kept; the values are those in Redis."""
 
-    STAGED = "staged"  # written, but not yet among the others: a part of a large batch
     WAITING = "waiting"
     DELAYED = "delayed"  # until its due time: scheduled, or backing off
     PARKED = "parked"  # until a worker comes that knows its task
@@ -49,7 +48,6 @@ END_STATES = (State.COMPLETED, State.FAILED, State.CANCELLED)
 """Where a job stays until it is forgotten."""
 
 _STATUS = {
-    State.STAGED: JobStatus.PENDING,
     State.WAITING: JobStatus.PENDING,
     State.DELAYED: JobStatus.PENDING,
     State.PARKED: JobStatus.PENDING,
@@ -66,14 +64,13 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
     verb: frozenset((before.strip(), after.strip()) for arrow in arrows for before, _, after in [arrow.partition("->")])
     for verb, arrows in {
         "enqueue": ["new -> waiting", "new -> delayed", *(f"{state} -> delayed" for state in PENDING_STATES)],
-        "stage": ["new -> staged"],
-        "move": ["staged -> waiting", "staged -> delayed", "staged -> cancelled"],
+        "move": ["new -> waiting", "new -> delayed"],
         "fire": ["new -> waiting", *(f"{state} -> delayed" for state in PENDING_STATES)],
         "reserve": ["waiting -> active", "waiting -> parked", "parked -> waiting", "waiting -> failed"],
         "promote": ["delayed -> waiting"],
         "expire": [
             *(f"{state} -> failed" for state in PENDING_STATES),
-            *(f"{state} -> gone" for state in (State.STAGED, *END_STATES)),
+            *(f"{state} -> gone" for state in END_STATES),
         ],
         "reclaim": ["active -> waiting", "active -> failed", "active -> cancelled"],
         "crash": ["active -> waiting", "active -> failed", "active -> cancelled"],
@@ -83,13 +80,7 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
         "backoff": ["active -> delayed", "active -> failed", "active -> cancelled"],
         "fail": ["active -> failed", "active -> cancelled"],
         "snooze": ["active -> waiting", "active -> delayed", "active -> failed", "active -> cancelled"],
-        "cancel": [
-            "waiting -> cancelled",
-            "delayed -> cancelled",
-            "parked -> cancelled",
-            "active -> active",
-            "staged -> staged",
-        ],
+        "cancel": ["waiting -> cancelled", "delayed -> cancelled", "parked -> cancelled", "active -> active"],
         "replay": ["failed -> waiting", "cancelled -> waiting"],
         "remove": [
             f"{state} -> gone" for state in ("waiting", "delayed", "parked", "completed", "failed", "cancelled")

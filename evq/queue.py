@@ -166,7 +166,8 @@ class Queue(Control):
         """Enqueue *jobs*: all, or none and an error.
 
         Return the job that stands for each: with a dedup key it may be an older one. Raise `DuplicateJob` if that was
-        to be rejected, `QueueFull` if Redis has no room.
+        to be rejected, `QueueFull` if Redis has no room; `QueueUnavailable` if Redis was lost, before or after they
+        were enqueued: doing it again with the same *jobs* makes each once.
         """
         check_kind("jobs", jobs, Sequence)
         for job in jobs:

@@ -141,8 +141,14 @@ def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) ->
 
         return _INCLUDE.sub(include, text)
 
-    expanded = expand(source, everywhere)
-    expanded = _BLOCK.sub(lambda block: expand(dedent(block[0]), everywhere.copy()), expanded)
+    def expand_blocks(text: str, seen: set[str]) -> str:
+        def block(match: re.Match[str]) -> str:
+            seen_there = seen.copy()
+            return expand_blocks(expand(dedent(match[0]), seen_there), seen_there)
+
+        return _BLOCK.sub(block, text)
+
+    expanded = expand_blocks(expand(source, everywhere), everywhere)
     body = f"{_prologue(header, tuple(keys))} {expanded}".encode()
     names = tuple(name for name, _ in header.argv)
     sha = sha1(body).hexdigest()  # noqa: S324 - Redis's choice

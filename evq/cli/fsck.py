@@ -26,7 +26,7 @@ PAUSE = 0.1
 """From one look to the next, s."""
 
 SETS = ("waiting", "delayed", "active", *END_STATES, "deadlines", "ended")
-"""Where a job can be, beside `parked`, of which there is one for each task, and the lists of those that are staged."""
+"""Where a job can be, beside `parked`, of which there is one for each task."""
 _TAILS = {tail: name for name, (tail, _) in KEYS.items()}
 
 
@@ -64,7 +64,6 @@ class _Look:
         self._found: defaultdict[str, list[str]] = defaultdict(list)  # the suffixes of keys, by their names in KEYS
         self._unreadable: set[bytes] = set()
         self._strays: defaultdict[str, set[str]] = defaultdict(set)  # without a record: where they are
-        self._staged: set[str] = set()
         self._waiting: Counter[str] = Counter()
         self._active: Counter[str] = Counter()
         self._versions: Counter[str] = Counter()
@@ -77,6 +76,7 @@ class _Look:
             await self._check_jobs(jobs[start : start + PAGE])
         await self._check_groups()
         await self._check_dedup()
+        await self._check_batches()
         return self._suspects
 
     def _suspect(self, where: str | bytes, what: str, version: str = "") -> None:
@@ -112,12 +112,10 @@ class _Look:
         sets = [(name, "") for name in ("waiting", "delayed", "active", "deadlines", *END_STATES)]
         sets += [(name, of) for name in ("waiting_of", "parked_of") for of in self._found[name]]
         for name, of in sets:
-            for job_id in await self._members("ZRANGE", self._keys.of(name, of)):
+            for job_id in await self._members(self._keys.of(name, of)):
                 if job_id not in known:
                     self._strays[job_id].add(KEYS[name][0] + of)
-        for batch in self._found["staged_of"]:
-            self._staged.update(await self._members("LRANGE", self._keys.of("staged_of", batch)))
-        return known | self._strays.keys() | self._staged
+        return known | self._strays.keys()
 
     async def _fields(self, name: str) -> list[str]:
         """List the fields of a hash, which may come twice."""
@@ -127,9 +125,9 @@ class _Look:
                 fields += map(_text, page[::2])
         return fields
 
-    async def _members(self, command: str, key: bytes) -> list[str]:
+    async def _members(self, key: bytes) -> list[str]:
         members: list[str] = []
-        while page := (await self._read([(command, key, len(members), len(members) + 4999)]))[0]:
+        while page := (await self._read([("ZRANGE", key, len(members), len(members) + 4999)]))[0]:
             members += map(_text, page)
         return members
 
@@ -166,12 +164,7 @@ class _Look:
                 keys["waiting"] = self._keys.of("waiting_of", group)
             commands += [("ZSCORE", key, job_id) for key in keys.values()]
         scores = iter(await self._read(commands))
-        places = {job_id: {name for name in (*SETS, "parked") if next(scores)} for job_id in jobs}
-        for job_id, fields in jobs.items():
-            # A batch may also list jobs that were removed, or enqueued again.
-            if job_id in self._staged and fields.state == State.STAGED:
-                places[job_id].add("staged")
-        return places
+        return {job_id: {name for name in (*SETS, "parked") if next(scores)} for job_id in jobs}
 
     def _check_job(self, job_id: str, fields: Fields, places: set[str]) -> None:
         version, state, rare = str(fields.seq), fields.state, _rare(fields)
@@ -249,6 +242,14 @@ class _Look:
                 if holder and _text(holder) not in self._holders[name]:
                     what = f"is held by job {_text(holder)}, which has ended, or does not name it: delete it"
                     self._suspect(self._keys.of("dedup_of", name), what)
+
+    async def _check_batches(self) -> None:
+        """Check that each large batch is being written, or is to be moved."""
+        for batch in self._found["staged_of"]:
+            known = await self._read([("ZSCORE", self._keys[name], batch) for name in ("staging", "marked")])
+            if not any(known):
+                what = "is a batch that is neither being written nor to be moved: delete it"
+                self._suspect(self._keys.of("staged_of", batch), what)
 
 
 def _fields(packed: bytes, payload: bytes | None) -> Fields:

@@ -17,11 +17,10 @@ from evq.queue import Queue
 
 PAGE: Final = 100
 """Jobs that are read in one exchange."""
-LISTED: Final = tuple(state for state in State if state is not State.STAGED)
 
 
 @queue_command
-@click.option("--state", type=one_of(LISTED), default="waiting", show_default=True, help="In this state.")
+@click.option("--state", type=one_of(State), default="waiting", show_default=True, help="In this state.")
 @group_option
 @task_option
 @click.option("--start", type=click.IntRange(0), default=0, help="Leave out so many.")

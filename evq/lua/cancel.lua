@@ -9,7 +9,7 @@
            keep_count  int  how many ended jobs are kept
   EACH     id          str
   RETURNS  a word a job: CANCELLED, REQUESTED, ACTIVE (it goes on), ENDED, NOT_FOUND
-  STATE    waiting -> cancelled, delayed -> cancelled, parked -> cancelled, active -> active, staged -> staged
+  STATE    waiting -> cancelled, delayed -> cancelled, parked -> cancelled, active -> active
 ]]
 -- @include now
 -- @include records
@@ -24,7 +24,7 @@ local function request(id, job)
   job.rare.cancel, job.seq = true, job.seq + 1
   save_job(id, job)
   requested[#requested + 1] = id
-  if job.state == "active" and job.worker then
+  if job.worker then
     local heart = waiter_of .. job.worker .. ".heart"
     redis.call("DEL", heart) -- one word is enough: the heart asks about all its leases
     redis.call("RPUSH", heart, id)
@@ -38,10 +38,10 @@ for id in each() do
   if job and withdraw(id, job) then
     word = "CANCELLED"
     end_job(id, job, "cancelled", time)
-  elseif job and job.state == "active" and running == 0 then
-    word = "ACTIVE"
+  elseif job and job.state == "active" then
+    word = running == 1 and request(id, job) or "ACTIVE"
   elseif job then
-    word = (job.state == "active" or job.state == "staged") and request(id, job) or "ENDED"
+    word = "ENDED"
   end
   words[#words + 1] = word
 end

@@ -13,6 +13,7 @@
 -- @include now
 -- @include records
 -- @include add_job
+-- @include tally
 local time, words, taken = now(), {}, {}
 read_jobs(firsts())
 for id, task, _, options_json in each() do
@@ -31,5 +32,7 @@ end
 for id, task, payload, options in each() do
   words[#words + 1] = add_job(id, task, payload, options, time)
 end
-finish_adding(time)
+finish_adding()
+write_tally(time)
+save_jobs()
 return words

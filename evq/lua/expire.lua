@@ -5,7 +5,7 @@
            keep_ms     int  how long an ended job is kept
            keep_count  int  how many ended jobs are kept
   RETURNS  of how many ended jobs it looked whether they may be forgotten: of each state at most as many as the limit
-  STATE    waiting -> failed, delayed -> failed, parked -> failed, staged -> gone, completed -> gone,
+  STATE    waiting -> failed, delayed -> failed, parked -> failed, completed -> gone,
            failed -> gone, cancelled -> gone
 ]]
 -- @include now

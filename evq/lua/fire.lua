@@ -13,7 +13,9 @@
   STATE    new -> waiting, waiting -> delayed, delayed -> delayed, parked -> delayed
 ]]
 -- @include now
+-- @include records
 -- @include add_job
+-- @include tally
 local time, reply = now(), { "FIRED" }
 if tonumber(redis.call("ZSCORE", schedules, name)) ~= instant or redis.call("HGET", schedule_specs, name) ~= spec then
   return { "LOST" }
@@ -24,5 +26,7 @@ for id in each() do
   reply[#reply + 1] = add_job(id, task, payload, options, time)
 end
 redis.call("ZADD", schedules, next_ms, name)
-finish_adding(time)
+finish_adding()
+write_tally(time)
+save_jobs()
 return reply

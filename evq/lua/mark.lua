@@ -1,28 +1,23 @@
 --[[ mark: from now on all jobs of a staged batch will run, whatever becomes of their producer.
 
-  KEYS     staging marked staged_of counters
+  The batch stays in `staging` for as long as it would have been held, by which a resent call is known.
+
+  KEYS     staging marked staged_of
   ARGV     batch  str
-           id     str  one of its jobs, by which a resent call is known
-           count  int  how many it must have
+           count  int  how many parts it must have
   RETURNS  OK, NOT_FOUND (the batch was dropped, or is not whole)
 ]]
 -- @include now
--- @include records
 -- @include wake_workers
--- @include tally
 local time = now()
-local dropped = tonumber(redis.call("ZSCORE", staging, batch) or 0)
-if dropped > time and redis.call("LLEN", staged_of .. batch) == count then
-  redis.call("ZREM", staging, batch) -- a removal first, so that a full Redis takes what follows
-  redis.call("ZADD", marked, time, batch)
-  redis.call("HINCRBY", counters, "enqueued", count)
-  tally("enqueued", count)
-  write_tally(time)
-  wake_workers(1)
+local known = tonumber(redis.call("ZSCORE", staging, batch) or 0) > time
+local parts = redis.call("HLEN", staged_of .. batch)
+if redis.call("ZSCORE", marked, batch) or known and parts == 0 then
   return "OK"
-end
-local job = read_job(id)
-if redis.call("ZSCORE", marked, batch) or job and job.state ~= "staged" then
+elseif known and parts == count then
+  redis.call("ZREM", marked, batch) -- a removal first, so that a full Redis takes what follows
+  redis.call("ZADD", marked, time, batch)
+  wake_workers(1)
   return "OK"
 end
 return "NOT_FOUND"

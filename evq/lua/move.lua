@@ -1,17 +1,15 @@
---[[ move: let jobs of marked batches join the others.
+--[[ move: add the jobs of marked batches.
 
-  ARGV     limit       int
-           keep_ms     int  how long an ended job is kept
-           keep_count  int  how many ended jobs are kept
-  RETURNS  how many it looked at: if as many as the limit, there may be more
-  STATE    staged -> waiting, staged -> delayed, staged -> cancelled
+  ARGV     limit    int
+  RETURNS  1 if there is more to move, else nothing
+  STATE    new -> waiting, new -> delayed
 ]]
 -- @include now
+-- @include records
 -- @include move_marked
--- @include finish
--- @include wake_workers
+-- @include tally
 local time = now()
-local looks, moved = move_marked(time, limit)
-wake_workers(moved)
-finish(time, keep_ms, keep_count)
-return looks
+local more = move_marked(time, limit)
+write_tally(time)
+save_jobs()
+return more

@@ -12,7 +12,7 @@
 local words, removed = {}, {}
 for id in each() do
   local job, word = read_job(id), "OK"
-  if not job or job.state == "staged" then
+  if not job then
     word = "NOT_FOUND"
   elseif job.state == "active" then
     word = "ACTIVE"

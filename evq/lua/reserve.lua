@@ -38,7 +38,7 @@ if not plain or lease and lease <= time then
   reclaim_expired(time, 8)
   promote_due(time, 128)
   if redis.call("EXISTS", marked, deadlines, parked_tasks) > 0 then
-    rest = move_marked(time, 64) == 64
+    rest = move_marked(time, 50)
     expire_due(time, 8)
     -- No more than go now, since another worker may not know them and would park them anew.
     rest = unpark(known, math.min(count, 64)) or rest

@@ -1,33 +1,22 @@
---[[ stage: write a part of a large batch of jobs, of which none can run before `mark`.
+--[[ stage: keep parts of a large batch of jobs as they came; none of them is a job before `mark` and `move`.
 
-  A batch that is neither continued nor marked is dropped by `expire`; until then a job of it is another batch's for the
-  asking, since its producer may have begun anew.
+  The parts are numbered down to 1, so that the next to be moved is as many as there are left. Any of them may come twice,
+  and in any order. A batch that is neither continued nor marked is dropped by `expire`.
 
-  KEYS     staging staged_of
+  KEYS     staging marked staged_of
   ARGV     batch    str
-           hold_ms  int  how long its producer may take until the next part
-  EACH     id       str
-           task     str
-           payload  str  JSON
-           options  str  JSON of those that differ from the default, or nothing
-  RETURNS  a word a job: OK, EXISTS
-  STATE    new -> staged
+           hold_ms  int  how long its producer may take until the next call
+  EACH     part     int
+           packed   str  MessagePack: id, task, payload and options of one job after the other, as `enqueue` takes them
+  RETURNS  nothing
 ]]
 -- @include now
--- @include records
--- @include stands
--- @include new_job
-local time, words = now(), {}
-read_jobs(firsts())
-for id, task, payload, options in each() do
-  local there, job = stands(id), read_job(id)
-  if not there and not (job and job.rare.batch == batch) then -- else the call is a resent one
-    new_job(id, task, payload, options == "" and {} or cjson.decode(options), time, batch)
-    redis.call("RPUSH", staged_of .. batch, id)
-  end
-  words[#words + 1] = there and "EXISTS" or "OK"
+if redis.call("ZSCORE", marked, batch) then
+  return false -- a call that was sent again, and comes late
+end
+for part, packed in each() do
+  redis.call("HSET", staged_of .. batch, part, packed)
 end
 redis.call("ZREM", staging, batch) -- a removal first, so that a full Redis can be made to drop a batch
-redis.call("ZADD", staging, time + hold_ms, batch)
-save_jobs()
-return words
+redis.call("ZADD", staging, now() + hold_ms, batch)
+return false

@@ -154,7 +154,7 @@ class Storm:
     async def _lose(self, loss: Loss) -> bool:
         """Lose what is said next of an enqueue, a reserve or the end of an attempt, now or later."""
         lost = self._proxy.lost
-        script = self._chance.choice(["enqueue", "stage", "mark", "reserve", "ack", "backoff"])
+        script = self._chance.choice(["enqueue", "stage", "mark", "move", "reserve", "ack", "backoff"])
         self._proxy.lose(load_scripts()[script].sha, loss)
         await anyio.sleep(0.3)
         return self._proxy.lost > lost

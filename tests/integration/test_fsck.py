@@ -119,10 +119,10 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         "{id}",
         "its state is active, but it is in no set",
     ),
-    "a staged job that is in no batch": (
-        lambda bench, job: bench.spoil(job.id, state="staged"),
-        "{id}",
-        "its state is staged, but it is in active",
+    "a batch that would be kept for ever": (
+        lambda bench, _: bench.redis.hset(bench.key("staged_of", "b"), 1, "x"),
+        ":staged:b",
+        "is a batch that is neither being written nor to be moved: delete it",
     ),
     "a foreign member of a set": (
         lambda bench, _: bench.redis.zadd(bench.key("waiting"), {"stranger": 1}),

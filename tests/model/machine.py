@@ -11,7 +11,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from evq import DuplicateJob, QueueFull
+from evq import DuplicateJob, NewJob, QueueFull
+from evq.broker import pack_part
 from evq.cli import fsck
 from evq.job import JobProgress
 from evq.lifecycle import END_STATES
@@ -78,7 +79,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model = Model(self.bench.now, 100_000, KEEP_COUNT)
         self.broker = self.bench.broker
         self.news: list[New] = []
-        self.batches: list[str] = []
+        self.batches: dict[str, dict[int, list[New]]] = {}  # all that their producers have staged, or will
         self.leases: list[tuple[str, int]] = []
         self.settled: tuple[str, list[tuple[str, int]], int] | None = None
 
@@ -156,7 +157,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.news.pop()
         with self.memory(full=True), pytest.raises(QueueFull):
             if staged:
-                self._stage("full", [new])
+                self._stage("full", {1: [new]})
             else:
                 self.runner.run(self.broker.enqueue([new.job()]))
 
@@ -167,45 +168,54 @@ class QueueMachine(RuleBasedStateMachine):
 
     # Large batches
 
-    @action(3, some=st.lists(st.fixed_dictionaries(plain), min_size=1, max_size=3), pick=picks, fresh=mostly)
-    def stage(self, some: list[dict[str, Any]], pick: int, fresh: bool) -> None:
-        batch = self._batch(pick, fresh=fresh)
-        news = [self.describe(description) for description in some]
-        assert self._stage(batch, news) == self.model.stage(batch, HOLD_MS, news)
+    @action(
+        4,
+        parts=st.lists(st.lists(st.fixed_dictionaries(plain), min_size=1, max_size=2), min_size=1, max_size=3),
+        again=some_picks,
+        whole=mostly,
+    )
+    def stage(self, parts: list[list[dict[str, Any]]], again: list[int], whole: bool) -> None:
+        """A producer begins to stage a batch, some jobs of which may be there already, or in another batch."""
+        known = set(self.jobs(again)) if again[0] % 2 else ()
+        news = [[self.describe(description) for description in part] for part in parts]
+        news[-1] += [new for new in self.news if new.id in known and not new.dedup]
+        batch = f"b{len(self.batches) + 1}"
+        self.batches[batch] = dict(zip(range(len(news), 0, -1), news, strict=True))
+        self._stage_both(batch, self.batches[batch] if whole else {len(news): news[0]})
 
-    @action(2, some=some_picks, pick=picks, fresh=st.booleans())
-    def stage_again(self, some: list[int], pick: int, fresh: bool) -> None:
-        """A part of a batch is sent again, or its producer begins anew."""
-        again = set(self.jobs(some))
-        if news := [new for new in self.news if new.id in again and not new.dedup]:
-            batch = self._batch(pick, fresh=fresh)
-            assert self._stage(batch, news) == self.model.stage(batch, HOLD_MS, news)
-
-    def _batch(self, pick: int, *, fresh: bool) -> str:
-        if fresh or not self.batches:
-            self.batches.append(f"b{len(self.batches) + 1}")
-            return self.batches[-1]
-        return self.batches[-1 - pick % len(self.batches)]
-
-    def _stage(self, batch: str, news: list[New]) -> list[str]:
-        jobs = [new.job() for new in news]
-        return self.words("stage", [(j.id, j.task, j.payload, j.options) for j in jobs], batch=batch, hold_ms=HOLD_MS)
-
-    @action(3, pick=picks, whole=mostly, full=rarely)
-    def mark(self, pick: int, whole: bool, full: bool) -> None:
+    @action(6, pick=picks, some=some_picks, marked=mostly)
+    def stage_more(self, pick: int, some: list[int], marked: bool) -> None:
+        """Parts of a batch follow, or are sent again, even when it is marked."""
         if self.batches:
-            batch = self.batches[-1 - pick % len(self.batches)]
-            ids = self.model.batches[batch]
-            job_id, count = ids[0] if ids else self.job(pick), max(1, len(ids) + (not whole))
+            batch, parts = self._batch(pick, marked=marked)
+            self._stage_both(batch, {number: parts[number] for number in {1 + one % len(parts) for one in some}})
+
+    def _batch(self, pick: int, *, marked: bool = False) -> tuple[str, dict[int, list[New]]]:
+        names = [*self.model.marked] if marked and self.model.marked else [*self.batches]
+        name = names[-1 - pick % len(names)]
+        return name, self.batches[name]
+
+    def _stage_both(self, batch: str, parts: dict[int, list[New]]) -> None:
+        self._stage(batch, parts)
+        self.model.stage(batch, HOLD_MS, parts)
+
+    def _stage(self, batch: str, parts: dict[int, list[New]]) -> None:
+        each = [(number, pack_part([_wire(new.job()) for new in news])) for number, news in parts.items()]
+        self.call("stage", each, batch=batch, hold_ms=HOLD_MS)
+
+    @action(6, pick=picks, full=rarely)
+    def mark(self, pick: int, full: bool) -> None:
+        if self.batches:
+            batch, parts = self._batch(pick)
             with self.memory(full=full):
-                word = self.word("mark", batch=batch, id=job_id, count=count)
-            assert word == self.model.mark(batch, job_id, count)
+                word = self.word("mark", batch=batch, count=len(parts))
+            assert word == self.model.mark(batch, len(parts))
 
     @action(2, limit=st.sampled_from([1, 2, 50]), full=rarely)
     def move(self, limit: int, full: bool) -> None:
         with self.memory(full=full):
-            moved = self.call("move", limit=limit)
-        assert moved == self.model.move(limit)
+            more = self.call("move", limit=limit)
+        assert bool(more) == self.model.move(limit)
 
     # Leases
 
@@ -326,6 +336,12 @@ class QueueMachine(RuleBasedStateMachine):
             looks = self.call("expire", limit=limit)
         assert looks == self.model.expire(limit)
 
+    @action(2, limit=st.sampled_from([1, 2, 50]), full=rarely)
+    def drop_batches(self, limit: int, full: bool) -> None:
+        """Go to the moment when the next batch is dropped, unless it is marked."""
+        self.later(max(0, min(self.model.staging.values(), default=0) - self.model.now))
+        self.expire(limit, full=full)
+
     # Users and operators
 
     @action(some=some_picks, running=mostly, full=rarely)
@@ -444,6 +460,10 @@ class QueueMachine(RuleBasedStateMachine):
     def fsck_finds_nothing(self) -> None:
         found = self.runner.run(fsck.check(self.broker))
         assert not found, "; ".join(f"{finding.where} {finding.what}" for finding in found)
+
+
+def _wire(job: NewJob) -> tuple[str, str, bytes, bytes]:
+    return job.id, job.task, job.payload, job.options
 
 
 def _each(names: Sequence[str]) -> list[tuple[str]]:

@@ -30,7 +30,7 @@ class Model:
         self.dedup: dict[str, str] = {}
         self.staging: dict[str, int] = {}
         self.marked: dict[str, int] = {}
-        self.batches: defaultdict[str, list[str]] = defaultdict(list)
+        self.parts: defaultdict[str, dict[int, list[New]]] = defaultdict(dict)  # of each batch, numbered down to 1
         self.index: dict[str, dict[str, int]] = {state: {} for state in END_STATES}
         self.deadlines: dict[str, int] = {}
         self.to_tell: dict[str, int] = {}
@@ -127,7 +127,7 @@ class Model:
     # New jobs
 
     def enqueue(self, news: Sequence[New]) -> list[tuple[str, str]]:
-        return self._refusal(news) or [self._add(new) for new in news]
+        return self._refusal(news) or [self._add("enqueue", new) for new in news]
 
     def _refusal(self, news: Iterable[New]) -> list[tuple[str, str]]:
         """Say which job is in the way of one of the new ones, whatever its mode: then none is added."""
@@ -145,8 +145,8 @@ class Model:
             taken[new.dedup] = new.id
         return []
 
-    def _add(self, new: New) -> tuple[str, str]:
-        if self._stands(new.id):
+    def _add(self, verb: str, new: New) -> tuple[str, str]:
+        if new.id in self.jobs:
             return "EXISTS", new.id
         holder = self.jobs.get(self.dedup.get(new.dedup, "")) if new.dedup else None
         if holder is not None and holder.state not in END_STATES:
@@ -155,7 +155,7 @@ class Model:
             if holder.state in PENDING_STATES:
                 self._replace(holder, new)
                 return "REPLACED", holder.id
-        self._place("enqueue", self._write(new), front=new.front)
+        self._place(verb, self._write(new), front=new.front)
         self.totals["enqueued"] += 1
         self.figures["enqueued"] += 1
         return "OK", new.id
@@ -179,18 +179,9 @@ class Model:
         if moments := [job.options[name] for name in ("expires", "deadline") if name in job.options]:
             self.deadlines[job.id] = min(moments)
 
-    def _stands(self, job_id: str) -> bool:
-        """Tell whether there is a job that will stay; one of a batch that is not marked will not, nor its batch."""
-        job = self.jobs.get(job_id)
-        if job is not None and job.state == State.STAGED and job.batch not in self.marked:
-            if job.batch in self.staging:
-                self.staging[job.batch] = 0
-            return False
-        return job is not None
-
-    def _write(self, new: New, batch: str | None = None) -> Job:
+    def _write(self, new: New) -> Job:
         due = max(new.at, self.now + new.delay)
-        options = {"group": new.group, "dedup": new.dedup, "front": batch and new.front, **self._moments(new)}
+        options = {"group": new.group, "dedup": new.dedup, **self._moments(new)}
         job = Job(
             id=new.id,
             task=new.task,
@@ -199,12 +190,8 @@ class Model:
             priority=new.priority,
             created=self.now,
             due=due if due > self.now else None,
-            batch=batch,
             options={name: value for name, value in options.items() if value},
         )
-        if old := self.jobs.get(new.id):  # it was staged by a producer that has begun anew
-            self._go("expire", old, GONE)
-            job.cancel, job.watched, job.seq = old.cancel, old.watched, old.seq
         self.jobs[job.id] = job
         if new.dedup:
             self.dedup[new.dedup] = job.id
@@ -217,49 +204,31 @@ class Model:
 
     # Large batches
 
-    def stage(self, batch: str, hold_ms: int, news: Iterable[New]) -> list[str]:
-        words = []
-        for new in news:
-            stands, old = self._stands(new.id), self.jobs.get(new.id)
-            if not stands and not (old and old.batch == batch):
-                self._go("stage", self._write(new, batch), State.STAGED)
-                self.batches[batch].append(new.id)
-            words.append("EXISTS" if stands else "OK")
-        self.staging[batch] = self.now + hold_ms
-        return words
+    def stage(self, batch: str, hold_ms: int, parts: Mapping[int, list[New]]) -> None:
+        if batch not in self.marked:
+            self.parts[batch] |= parts
+            self.staging[batch] = self.now + hold_ms
 
-    def mark(self, batch: str, job_id: str, count: int) -> str:
-        if self.staging.get(batch, 0) > self.now and len(self.batches[batch]) == count:
-            del self.staging[batch]
-            self.marked[batch] = self.now
-            self.totals["enqueued"] += count
-            self.figures["enqueued"] += count
+    def mark(self, batch: str, count: int) -> str:
+        known = self.staging.get(batch, 0) > self.now
+        if batch in self.marked or (known and not self.parts[batch]):
             return "OK"
-        job = self.jobs.get(job_id)
-        return "OK" if batch in self.marked or (job and job.state != State.STAGED) else "NOT_FOUND"
+        if known and len(self.parts[batch]) == count:
+            self.marked[batch] = self.now
+            return "OK"
+        return "NOT_FOUND"
 
-    def move(self, limit: int) -> int:
-        moved = self._move(limit)
-        self._finish()
-        return moved
-
-    def _move(self, limit: int) -> int:
-        for looked in range(limit):
-            if not self.marked:
-                return looked
+    def move(self, limit: int) -> bool:
+        looks = 0
+        while self.marked and looks < limit:
             batch = _due(self.marked)[0]
-            if not self.batches[batch]:
-                del self.marked[batch], self.batches[batch]
-                continue
-            job = self.jobs.get(self.batches[batch].pop(0))
-            if job is None or job.state != State.STAGED:
-                continue
-            if job.cancel:
-                self._end("move", job, State.CANCELLED)
-            else:
-                job.batch = None
-                self._place("move", job, front=bool(job.options.pop("front", False)))
-        return limit
+            news = self.parts[batch].pop(max(self.parts[batch]))
+            for new in news:
+                self._add("move", new)
+            looks += len(news)
+            if not self.parts[batch]:
+                del self.marked[batch]
+        return bool(self.marked)
 
     # Reserve
 
@@ -279,9 +248,9 @@ class Model:
         self._promote(128)
         rest = False
         if self.marked or self.deadlines or any(self.jobs_in(State.PARKED)):
-            self._move(64)
+            rest = self.move(50)
             self._expire(8)
-            rest = self._unpark(tasks, min(count, 64))
+            rest = self._unpark(tasks, min(count, 64)) or rest
         room, popped, given = self._room(count), [self.jobs[i] for i in (*started, *parked)], {}
         assert len(popped) <= room, f"{len(popped)} jobs were taken where the queue allows {room}"
         for group in {job.group for job in popped}:
@@ -528,16 +497,10 @@ class Model:
             job = self.jobs[job_id]
             if (late := job.lateness(self.now)) and job.state in PENDING_STATES:
                 self._end("expire", job, State.FAILED, late)
-        for batch in _due(self.staging, self.now)[:1]:
-            for _ in range(limit):
-                if not self.batches[batch]:
-                    del self.staging[batch], self.batches[batch]
-                    break
-                job_id = self.batches[batch].pop(0)
-                dropped = self.jobs.get(job_id)
-                if dropped and dropped.state == State.STAGED and dropped.batch == batch:
-                    self._go("expire", dropped, GONE)
-                    self._forget(job_id)
+        for batch in _due(self.staging, self.now)[:limit]:
+            del self.staging[batch]
+            if batch not in self.marked:
+                del self.parts[batch]
 
     # What users and operators do
 
@@ -554,9 +517,9 @@ class Model:
             return "CANCELLED"
         if job.state in END_STATES:
             return "ENDED"
-        if job.state == State.ACTIVE and not running:
+        if not running:
             return "ACTIVE"
-        self._go("cancel", job, job.state)
+        self._go("cancel", job, State.ACTIVE)
         job.cancel = True
         job.seq += 1
         return "REQUESTED"
@@ -582,7 +545,7 @@ class Model:
         self._go("replay", job, State.WAITING)
         job.failures, job.error, job.cancel, job.ended, job.settled = 0, None, False, None, None
         job.crashed, job.isolated, job.hook_runs, job.progress, job.progressed = [], False, 0, None, False
-        job.watched, job.batch = False, None
+        job.watched = False
         job.due = self.now
         job.seq += 1
         self._wait(job)
@@ -592,7 +555,7 @@ class Model:
         return [self._remove(self.jobs.get(job_id)) for job_id in job_ids]
 
     def _remove(self, job: Job | None) -> str:
-        if job is None or job.state == State.STAGED:
+        if job is None:
             return "NOT_FOUND"
         if job.state == State.ACTIVE:
             return "ACTIVE"

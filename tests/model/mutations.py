@@ -57,17 +57,19 @@ MUTATIONS = {
     "a reclaim forgets that the job was cancelled": Mutation("take_back", "if rare.cancel then", "if false then"),
     "a delayed job loses its priority": Mutation("to_waiting", "job.priority *", "2048 *"),
     "what goes in front goes behind": Mutation("to_waiting", "(front and -place or place)", "place"),
-    "an expired job stays where it waits": Mutation(
-        "expire_due", "withdraw(id, job)", 'job.state ~= "active" and job.state ~= "staged"'
+    "an expired job stays where it waits": Mutation("expire_due", "withdraw(id, job)", 'job.state ~= "active"'),
+    "a batch that is not whole is marked": Mutation("mark", "known and parts == count", "known and parts > 0"),
+    "a batch that was dropped is marked": Mutation("mark", "or 0) > time", "or 0) > 0"),
+    "a part that comes again after the mark is moved again": Mutation(
+        "stage", 'if redis.call("ZSCORE", marked, batch) then', "if false then"
     ),
-    "a batch that is not whole is marked": Mutation(
-        "mark", ' and redis.call("LLEN", staged_of .. batch) == count then', " then"
+    "a batch that is marked is dropped": Mutation(
+        "expire_due", 'if not redis.call("ZSCORE", marked, batch) then', "if true then"
     ),
-    "a dropped batch takes jobs along that were enqueued again": Mutation(
-        "expire_due", "if job and job.rare.batch == batch then", "if job then"
+    "a batch is forgotten with its mark": Mutation(
+        "mark", 'redis.call("ZREM", marked, batch) --', 'redis.call("ZREM", staging, batch) --'
     ),
-    "a job of a batch that may be dropped stands": Mutation("stands", "    return false\n", "    return true\n"),
-    "a cancelled job of a batch runs": Mutation("move_marked", "if job.rare.cancel then", "if false then"),
+    "a batch is over with its first part": Mutation("move_marked", "if part <= 1 or not packed then", "if true then"),
     "a replay keeps the failures": Mutation("replay", "time, 0, nil, nil", "time, job.failures, nil, nil"),
     "an unparked job leaves its group": Mutation(
         "unpark", "to_waiting(id, job, false, score)", "to_waiting(id, { rare = {} }, false, score)"
@@ -79,9 +81,6 @@ MUTATIONS = {
     "a payload that was large is kept twice": Mutation("payload", "job.payload and #payload", "#payload"),
     "a job is forgotten, but for its payload": Mutation(
         "forget", '    redis.call("HDEL", payloads, unpack(ids))\n', ""
-    ),
-    "whoever watches a job is not told if its producer begins anew": Mutation(
-        "new_job", "= old.rare.cancel, old.rare.watched", "= old.rare.cancel"
     ),
     "a silence is not noticed": Mutation("held_until", "== 0 then", "< 0 then"),
 }

@@ -56,7 +56,6 @@ class Job:
     options: dict[str, Any]
     state: str = NEW
     due: int | None = None
-    batch: str | None = None
     seq: int = 0
     fence: int = 0
     worker: str | None = None
@@ -96,7 +95,6 @@ class Job:
             name: getattr(self, name)
             for name in [
                 "due",
-                "batch",
                 "worker",
                 "started",
                 "settled",

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import orjson
 
 from evq.keys import KEYS
@@ -44,7 +45,12 @@ def expected(model: Model) -> dict[str, Any]:
         "limits": _some({g: model.limits[g].record(model.running(g) if g else 0) for g in ("", *groups)}),
         "staging": model.staging,
         "marked": model.marked,
-        "batches": _some(model.batches),
+        "parts": _some(
+            {
+                batch: {part: [new.id for new in news] for part, news in parts.items()}
+                for batch, parts in model.parts.items()
+            }
+        ),
         "counters": _some(
             model.totals | {"grouped": sum(len(ids) for group, ids in waiting.items() if group), "held": model.held}
         ),
@@ -91,7 +97,10 @@ def observe(bench: Bench) -> dict[str, Any]:
         "limits": _some({name: _without(fields, "turn") for name, fields in limits.items()}),
         "staging": scores("staging"),
         "marked": scores("marked"),
-        "batches": found["staged_of"],
+        "parts": {
+            batch: {int(part): msgspec.msgpack.decode(packed)[::4] for part, packed in parts.items()}
+            for batch, parts in found["staged_of"].items()
+        },
         "counters": _some(_without(counters, "sequence", "turn", "own_turn")),
         "figures": _some(figures),
         "progress": {job_id: orjson.loads(text)["percentage"] for job_id, text in found["progress_of"].items()},
@@ -104,12 +113,16 @@ def observe(bench: Bench) -> dict[str, Any]:
 def _contents(bench: Bench) -> defaultdict[str, dict[str, Any]]:
     """Read every key of the queue: by its name in `KEYS`, then by its suffix."""
     prefix, pipe = bench.key("records").removesuffix("records"), bench.redis.pipeline(transaction=False)
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     wanted = []
     for key in bench.redis.keys(prefix + "*"):
         tail = key.removeprefix(prefix)
         head, colon, suffix = tail.partition(":")
         name = _TAILS.get(tail) or _TAILS[head + colon]
         if name in HINTS | HEARTS | {"records"} or key == bench.key("progress_of", "clock"):
+            continue
+        if name == "staged_of":
+            found[name][suffix] = bench.raw.hgetall(key)
             continue
         wanted.append((name, suffix))
         match KEYS[name][1].split()[0]:
@@ -123,7 +136,6 @@ def _contents(bench: Bench) -> defaultdict[str, dict[str, Any]]:
                 pipe.lrange(key, 0, -1)
             case _:
                 pipe.get(key)
-    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for (name, suffix), content in zip(wanted, pipe.execute(), strict=True):
         found[name][suffix] = content
     return found

@@ -1,11 +1,10 @@
 --[[ add_job: add one job, unless it is there already or its dedup key is held. Returns what `enqueue` answers.
 
-  `finish_adding` ends the script.
+  `finish_adding` comes after the last, then `write_tally` and `save_jobs`.
 
   KEYS  counters
 ]]
 -- @include records
--- @include stands
 -- @include new_job
 -- @include place_job
 -- @include wake_workers
@@ -14,7 +13,7 @@
 local added, replaced, ready = {}, {}, 0
 
 local function add_job(id, task, payload, options_json, time)
-  if stands(id) then
+  if read_job(id) then
     return "EXISTS"
   end
   local options = options_json == "" and {} or cjson.decode(options_json)
@@ -33,7 +32,7 @@ local function add_job(id, task, payload, options_json, time)
   return "OK"
 end
 
-local function finish_adding(time)
+local function finish_adding()
   enter_waiting()
   emit("replaced", replaced)
   -- A delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
@@ -42,7 +41,5 @@ local function finish_adding(time)
     redis.call("HINCRBY", counters, "enqueued", #added)
     emit("enqueued", added)
     tally("enqueued", #added)
-    write_tally(time)
   end
-  save_jobs()
 end

@@ -2,13 +2,12 @@
 
   One that runs is left to its worker, which knows the deadline, and to `reclaim`.
 
-  KEYS  deadlines staging staged_of
+  KEYS  deadlines staging marked staged_of
 ]]
 -- @include records
 -- @include withdraw
 -- @include lateness
 -- @include end_job
--- @include forget
 local function expire_due(time, limit)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", deadlines, "-inf", time, "LIMIT", 0, limit)) do
     redis.call("ZREM", deadlines, id)
@@ -19,16 +18,10 @@ local function expire_due(time, limit)
       end_job(id, job, "failed", time)
     end
   end
-  local batch = redis.call("ZRANGEBYSCORE", staging, "-inf", time, "LIMIT", 0, 1)[1]
-  for _ = 1, batch and limit or 0 do
-    local id = redis.call("LPOP", staged_of .. batch)
-    if not id then
-      redis.call("ZREM", staging, batch)
-      break
-    end
-    local job = read_job(id)
-    if job and job.rare.batch == batch then -- else it was enqueued anew, by itself or in another batch
-      forget({ id })
+  for _, batch in ipairs(redis.call("ZRANGEBYSCORE", staging, "-inf", time, "LIMIT", 0, limit)) do
+    redis.call("ZREM", staging, batch)
+    if not redis.call("ZSCORE", marked, batch) then
+      redis.call("UNLINK", staged_of .. batch)
     end
   end
 end

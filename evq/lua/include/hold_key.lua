@@ -11,7 +11,7 @@ local function hold_key(task, options, payload, time)
     return nil
   elseif job.task ~= task or options.dedup_mode ~= "replace" and options.dedup_mode ~= "debounce" then
     return { "DUPLICATE", holder }
-  elseif job.state ~= "active" and job.state ~= "staged" then
+  elseif job.state ~= "active" then
     update_job(holder, job, payload, options, time)
     return { "REPLACED", holder }
   end

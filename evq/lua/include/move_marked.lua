@@ -1,45 +1,34 @@
---[[ move_marked: let jobs of marked batches join the others, the first batch first. Returns how many it looked at (as
-  many as the limit if there may be more), and how many moved.
+--[[ move_marked: add the jobs of marked batches, the first batch first: as many parts as have so many jobs, or fewer if
+  they are large. Returns whether there is more to move.
 
   KEYS  marked staged_of
 ]]
 -- @include records
--- @include end_job
--- @include emit
--- @include place_job
-local function move_job(id, job, time)
-  if job.rare.cancel then
-    end_job(id, job, "cancelled", time)
-    return
-  end
-  local front = job.rare.front
-  job.state, job.rare.batch, job.rare.front = (job.due or 0) > time and "delayed" or "waiting", nil, nil
-  place_job(id, job, front)
-  save_job(id, job)
-end
-
+-- @include add_job
 local function move_marked(time, limit)
-  local moved, looks = {}, 0
-  while looks < limit do
-    local batch = redis.call("ZRANGE", marked, 0, 0)[1]
-    local ids = batch and redis.call("LPOP", staged_of .. batch, limit - looks) or {}
-    read_jobs(ids)
-    for _, id in ipairs(ids) do
-      local job = read_job(id)
-      if job and job.state == "staged" then
-        move_job(id, job, time)
-        moved[#moved + 1] = id
-      end
+  local looks, size, batch = 0, 0, redis.call("ZRANGE", marked, 0, 0)[1]
+  while batch and looks < limit and size < 262144 do
+    local key, ids = staged_of .. batch, {}
+    local part = redis.call("HLEN", key)
+    local packed = redis.call("HGET", key, part)
+    redis.call("HDEL", key, part) -- a removal first, so that a full Redis takes what follows
+    local _, values = pcall(cmsgpack.unpack, packed)
+    values = type(values) == "table" and values or {} -- what cannot be read must not stop a worker
+    for i = 1, #values, 4 do
+      ids[#ids + 1] = values[i]
     end
-    looks = looks + #ids
-    if batch and #ids == 0 then
+    read_jobs(ids)
+    for i, id in ipairs(ids) do
+      add_job(id, values[4 * i - 2], values[4 * i - 1], values[4 * i], time)
+    end
+    looks, size = looks + #ids, size + #(packed or "")
+    if part <= 1 or not packed then
       redis.call("ZREM", marked, batch)
-      looks = looks + 1
-    elseif not batch then
-      break
+      batch = redis.call("ZRANGE", marked, 0, 0)[1]
     end
   end
-  enter_waiting()
-  emit("enqueued", moved)
-  return looks, #moved
+  if looks > 0 then
+    finish_adding()
+  end
+  return batch ~= nil
 end

@@ -1,4 +1,4 @@
---[[ new_job: make the record of a new job, staged if it belongs to a batch.
+--[[ new_job: make the record of a new job.
 
   Options that are times are kept as moments.
 
@@ -20,25 +20,20 @@ local function hold_options(id, task, options)
   end
 end
 
-local function new_job(id, task, payload, options, time, batch)
+local function new_job(id, task, payload, options, time)
   local due, expires, deadline = read_times(options, time)
-  local old = read_job(id) -- it was staged by a producer that has begun anew
   local job = {
-    state = batch and "staged" or due > time and "delayed" or "waiting",
+    state = due > time and "delayed" or "waiting",
     task = task,
     payload = "",
     created = time,
     priority = options.priority or 2048,
     due = due > time and due or nil,
-    seq = old and old.seq or 0,
+    seq = 0,
     fence = 0,
     failures = 0,
-    rare = { group = options.group, dedup = options.dedup, expires = expires, deadline = deadline, batch = batch },
+    rare = { group = options.group, dedup = options.dedup, expires = expires, deadline = deadline },
   }
-  if old then
-    job.rare.cancel, job.rare.watched = old.rare.cancel, old.rare.watched
-  end
-  job.rare.front = batch and options.front
   set_payload(id, job, payload)
   save_job(id, job)
   if next(options) then

@@ -5,7 +5,7 @@
   rare and of the wrong kind is as good as none.
 ]]
 local kinds = { group = "string", dedup = "string", expires = "number", deadline = "number", crashed = "string",
-  crashes = "number", hook_runs = "number", batch = "string" }
+  crashes = "number", hook_runs = "number" }
 
 local function pack_job(job)
   return cmsgpack.pack(job.state, job.task, job.payload, job.created, job.priority, job.due, job.seq, job.fence,
