@@ -1,8 +1,8 @@
 """Load the Lua scripts, and bind their arguments by name.
 
-A script's header (its format is described in `evq/lua/README.md`) is its signature. From it come the prologue that
-names the script's keys and arguments, and the checks of every call: a missing or misnamed argument is a `TypeError`
-here instead of a nil there.
+A script's header (its format is described in `evq/lua/README.md`) is its signature. From it come the numbers of the
+script's keys, the prologue that names its arguments, and the checks of every call: a missing or misnamed argument is a
+`TypeError` here instead of a nil there.
 """
 
 import re
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
-from textwrap import dedent
 
 from evq.keys import KEYS
 
@@ -20,9 +19,10 @@ Argument = str | bytes | int
 
 _HEADER = re.compile(r"\A--\[\[ (?P<name>\w+): (?P<text>.*?)\]\]\n", re.DOTALL)
 _SECTION = re.compile(r"^  (KEYS|ARGV|EACH|RETURNS|STATE)\s", re.MULTILINE)
-_INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
-_BLOCK = re.compile(r"(?:^ +-- @include \w+\n)+", re.MULTILINE)
-"""Includes in a block, which are seen there alone."""
+_INCLUDES = re.compile(r"^(?P<block> *)-- @include \w+\n(?:(?P=block)-- @include \w+\n)*", re.MULTILINE)
+"""Includes one behind the other; those of a block are indented, and seen there alone."""
+_NAME = re.compile(r"--\[\[.*?\]\]|--[^\n]*|\"[^\"]*\"|'[^']*'|(?<![.\w])(?P<name>[a-z_]+)\b", re.DOTALL)
+"""A name that stands by itself; or a comment or text, in which there is none."""
 
 
 class HeaderError(Exception):
@@ -101,10 +101,9 @@ class Script:
         return flat
 
 
-def _prologue(header: Header, keys: Sequence[str]) -> str:
-    """Bind keys and arguments to the names in the header, all in one line, so that Redis reports true line numbers."""
-    lines = [f"local {name} = KEYS[{number}]" for number, name in enumerate(keys, 1)]
-    lines += [
+def _prologue(header: Header) -> str:
+    """Bind arguments to the names in the header, all in one line, so that Redis reports true line numbers."""
+    lines = [
         f"local {name} = {_convert(kind, f'ARGV[{number}]')}" for number, (name, kind) in enumerate(header.argv, 1)
     ]
     if header.each:
@@ -124,35 +123,33 @@ def _convert(kind: str, value: str) -> str:
 
 
 def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) -> Script:
-    """Build one script: its includes expanded where they are first seen, its keys and theirs bound."""
-    source = sources[name]
-    header = parse_header(source)
-    keys: dict[str, None] = dict.fromkeys(header.keys)
-    everywhere: set[str] = set()
+    """Build one script: each include expanded where it is first seen, and each key in place of its name."""
+    header = parse_header(sources[name])
+    numbers: dict[str, int] = {}
 
     def expand(text: str, seen: set[str]) -> str:
+        keys = parse_header(text).keys
+
+        def number(match: re.Match[str]) -> str:
+            key = match["name"]
+            return f"KEYS[{numbers.setdefault(key, len(numbers) + 1)}]" if key in keys else match[0]
+
         def include(match: re.Match[str]) -> str:
-            included = match[1]
-            if included in seen:
-                return ""
-            seen.add(included)
-            keys.update(dict.fromkeys(parse_header(includes[included]).keys))
-            return expand(includes[included], seen)
+            inside = seen.copy() if match["block"] else seen
+            return "".join(expand_once(included, inside) for included in match[0].split()[2::3])
 
-        return _INCLUDE.sub(include, text)
+        return _INCLUDES.sub(include, _NAME.sub(number, text))
 
-    def expand_blocks(text: str, seen: set[str]) -> str:
-        def block(match: re.Match[str]) -> str:
-            seen_there = seen.copy()
-            return expand_blocks(expand(dedent(match[0]), seen_there), seen_there)
+    def expand_once(included: str, seen: set[str]) -> str:
+        if included in seen:
+            return ""
+        seen.add(included)
+        return expand(includes[included], seen)
 
-        return _BLOCK.sub(block, text)
-
-    expanded = expand_blocks(expand(source, everywhere), everywhere)
-    body = f"{_prologue(header, tuple(keys))} {expanded}".encode()
+    body = f"{_prologue(header)} {expand(sources[name], set())}".encode()
     names = tuple(name for name, _ in header.argv)
     sha = sha1(body).hexdigest()  # noqa: S324 - Redis's choice
-    return Script(header=header, keys=tuple(keys), names=names, body=body, sha=sha)
+    return Script(header=header, keys=tuple(numbers), names=names, body=body, sha=sha)
 
 
 def read_sources(package: str) -> dict[str, str]:

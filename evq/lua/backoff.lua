@@ -18,6 +18,7 @@
 -- @include settle_each
 -- @include lateness
 -- @include end_job
+-- @include has_hook
 -- @include finish
 -- @include tally
 -- @include wake_workers

@@ -10,7 +10,8 @@
 ]]
 -- @include now
 -- @include expire_due
--- @include let_go
+-- @include final
+-- @include let_old_go
 -- @include finish
 local time, looks = now(), 0
 expire_due(time, limit)

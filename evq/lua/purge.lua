@@ -7,6 +7,7 @@
   STATE    completed -> gone, failed -> gone, cancelled -> gone
 ]]
 -- @include now
+-- @include final
 -- @include let_go
 local found = redis.call("ZRANGEBYSCORE", final[state], "-inf", until_ms, "LIMIT", 0, limit)
 return { #found, let_go(state, found, now()) }

@@ -15,10 +15,9 @@
   STATE    waiting -> active, waiting -> parked, parked -> waiting, waiting -> failed
 ]]
 -- @include now
--- @include next_due
+-- @include finish
 -- @include lease_all
 -- @include lease_job
--- @include finish
 -- @include wake_workers
 -- @include emit
 local time, known = now(), {}
@@ -86,6 +85,7 @@ if more or rest then
   wake_workers(1)
   return { 0, parked, strange, unpack(jobs) }
 end
+-- @include next_due
 local wait_ms = next_due(time)
 if pause and (wait_ms < 0 or pause < wait_ms) then
   wait_ms = pause

@@ -163,10 +163,33 @@ def test_an_include_of_a_block_is_seen_there_alone() -> None:
     assert body.count("local a = 1") == 1
 
 
-def test_an_include_of_a_block_of_an_include_of_a_block_is_expanded_too() -> None:
-    includes = {"a": "--[[ a: x ]]\nlocal a = 1\n", "b": "--[[ b: x ]]\nif y then\n  -- @include a\n  f(a)\nend\n"}
-    source = "--[[ s: x ]]\nif x then\n  -- @include b\nend\n"
-    assert "local a = 1" in build("s", {"s": source}, includes).body.decode()
+def test_a_block_in_an_include_of_a_block_has_includes_of_its_own() -> None:
+    includes = {
+        "a": "--[[ a: x ]]\nlocal a = 1\n",
+        "b": "--[[ b: x ]]\nlocal function b()\n  -- @include a\n  return a\nend\n",
+    }
+    body = build("s", {"s": "--[[ s: x ]]\nif x then\n  -- @include b\n  b()\nend\n"}, includes).body.decode()
+    assert body.index("if x then") < body.index("local function b()") < body.index("local a = 1")
+
+
+def test_an_include_further_down_is_not_seen_by_the_blocks_above_it() -> None:
+    includes = {"a": "--[[ a: x ]]\nlocal a = 1\n"}
+    source = "--[[ s: x ]]\nif x then\n  -- @include a\n  return a\nend\n-- @include a\nreturn a\n"
+    assert build("s", {"s": source}, includes).body.decode().count("local a = 1") == 2
+
+
+def test_a_key_takes_the_place_of_its_name_but_not_in_text_comments_or_fields() -> None:
+    source = '--[[ s: x\n\n  KEYS  ended active\n]]\n-- active\nreturn active, ended, "active", job.ended, active_of\n'
+    script = build("s", {"s": source}, {})
+    assert script.keys == ("active", "ended")
+    assert script.body.decode().endswith('-- active\nreturn KEYS[1], KEYS[2], "active", job.ended, active_of\n')
+
+
+@every_script
+def test_what_is_kept_for_the_end_of_a_script_is_there_once(name: str) -> None:
+    body = load_scripts()[name].body.decode()
+    for include in ("records", "ends", "tally", "add_job", "place_job", "lease_job"):
+        assert body.count(f"--[[ {include}: ") <= 1
 
 
 def test_includes_are_expanded_once_each() -> None:

@@ -3,28 +3,11 @@
   The job has been taken from where it was. One whose end has hooks goes on the `ended` list and is kept until they have
   run, or for a week if nobody runs them. What can be done once for all jobs of a call is left to `finish`.
 
-  KEYS  deadlines dedup_of ended hooked_tasks progress_of waiters_of waiter_of
+  KEYS  deadlines dedup_of ended progress_of
 ]]
 -- @include records
--- @include wake_workers
-local ends, hooked, week = {}, {}, 604800000
-
-local function tell_waiters(id)
-  for _, waiter in ipairs(redis.call("SMEMBERS", waiters_of .. id)) do
-    redis.call("RPUSH", waiter_of .. waiter, id)
-    redis.call("PEXPIRE", waiter_of .. waiter, 60000)
-  end
-  redis.call("DEL", waiters_of .. id)
-end
-
-local function has_hook(task, event)
-  local hook = task .. " " .. event
-  if hooked[hook] == nil then
-    hooked[hook] = redis.call("SISMEMBER", hooked_tasks, hook) == 1
-  end
-  return hooked[hook]
-end
-
+-- @include ends
+-- @include has_hook
 local function end_job(id, job, state, time)
   local rare = job.rare
   job.state, job.ended, job.seq = state, time, job.seq + 1
@@ -41,10 +24,12 @@ local function end_job(id, job, state, time)
     redis.call("DEL", dedup_of .. rare.dedup)
   end
   if rare.watched then
+    -- @include tell_waiters
     tell_waiters(id)
   end
   if has_hook(job.task, state) then
-    redis.call("ZREMRANGEBYSCORE", ended, "-inf", time - week)
+    -- @include wake_workers
+    redis.call("ZREMRANGEBYSCORE", ended, "-inf", time - 604800000)
     redis.call("ZADD", ended, time, id)
     wake_workers(1)
   end

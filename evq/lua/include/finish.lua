@@ -6,15 +6,14 @@
   KEYS  counters limits
 ]]
 -- @include records
--- @include end_job
--- @include let_go
+-- @include ends
 -- @include tally
 -- @include emit
--- @include wake_workers
 local function finish(time, keep_ms, keep_count)
-  local ended_ms = string.format("%.0f", time) -- once: Redis is slow at making text of a number
   for state, ids in pairs(ends) do
-    local scored = {}
+    -- @include final
+    -- @include let_old_go
+    local scored, ended_ms = {}, string.format("%.0f", time) -- once: Redis is slow at making text of a number
     for i, id in ipairs(ids) do
       scored[2 * i - 1], scored[2 * i] = ended_ms, id
     end
@@ -24,6 +23,7 @@ local function finish(time, keep_ms, keep_count)
     emit(state, ids)
     let_old_go(state, 2 * #ids, time, keep_ms, keep_count)
     if redis.call("HEXISTS", limits, "concurrency") == 1 then
+      -- @include wake_workers
       wake_workers(#ids)
     end
   end

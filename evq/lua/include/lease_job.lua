@@ -1,24 +1,28 @@
 --[[ lease_job: give a job that was just taken from the waiting to the worker, or park it, or end it if it is too late.
 
-  KEYS  deadlines parked_of parked_tasks progress_of
+  KEYS  deadlines parked_of parked_tasks progress_of payloads
 ]]
 -- @include records
--- @include payload
--- @include lateness
--- @include end_job
 -- @include tally
 local jobs, leased, parked, strange, bytes = {}, {}, {}, {}, 0
 
 local function lease_job(id, score, known, worker, time)
   local job = read_job(id)
-  local late = job and lateness(job, time)
   if not job or job.state ~= "waiting" then
     return
-  elseif late then
-    job.error = late
-    end_job(id, job, "failed", time)
-    return
-  elseif not known[job.task] then
+  end
+  local rare, left = job.rare, -1
+  if rare.expires or rare.deadline then
+    -- @include lateness
+    local late = lateness(job, time)
+    if late then
+      -- @include end_job
+      job.error = late
+      end_job(id, job, "failed", time)
+      return
+    end
+  end
+  if not known[job.task] then
     redis.call("ZADD", parked_of .. job.task, score, id)
     redis.call("SADD", parked_tasks, job.task)
     job.state, job.seq = "parked", job.seq + 1
@@ -26,7 +30,7 @@ local function lease_job(id, score, known, worker, time)
     parked[#parked + 1], strange[#strange + 1] = id, job.task
     return
   end
-  local rare, left, payload = job.rare, -1, get_payload(id, job)
+  local payload = job.payload or redis.call("HGET", payloads, id)
   local progress = rare.progressed and redis.call("GET", progress_of .. id) or false
   if rare.crashed then
     rare.isolated = known[job.task] == 1 and string.find(rare.crashed, " ") and true or nil

@@ -4,8 +4,7 @@
   have is in `rare`: so is any field that comes later, since older versions keep there what they do not know. What is
   rare and of the wrong kind is as good as none.
 ]]
-local kinds = { group = "string", dedup = "string", expires = "number", deadline = "number", crashed = "string",
-  crashes = "number", hook_runs = "number" }
+local kinds -- there once a job has something rare
 
 local function pack_job(job)
   return cmsgpack.pack(job.state, job.task, job.payload, job.created, job.priority, job.due, job.seq, job.fence,
@@ -18,6 +17,8 @@ local function unpack_job(packed)
   -- Which is an error if one of them is no number.
   local numbers = created + priority + seq + fence + failures + (due or 0) + (started or 0)
   rare = type(rare) == "table" and rare or {}
+  kinds = kinds or next(rare) and { group = "string", dedup = "string", expires = "number", deadline = "number",
+    crashed = "string", crashes = "number", hook_runs = "number" }
   for name, value in pairs(rare) do
     rare[name] = type(value) == (kinds[name] or type(value)) and value or nil
   end

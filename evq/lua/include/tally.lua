@@ -5,7 +5,7 @@
 
   KEYS  metrics_of
 ]]
-local figures, times = {}, { wait = {}, work = {} }
+local figures, times = {}, {}
 
 local function tally(figure, count)
   figures[figure] = (figures[figure] or 0) + count
@@ -14,7 +14,8 @@ end
 local function tally_time(figure, ms)
   ms = ms > 0 and ms or 0
   local _, bits = math.frexp(ms)
-  local counts = times[figure]
+  local counts = times[figure] or {}
+  times[figure] = counts
   counts[bits] = (counts[bits] or 0) + 1
   counts.ms = (counts.ms or 0) + ms
 end

@@ -3,7 +3,7 @@
   KEYS  wake
 ]]
 local function wake_workers(count)
-  for _ = redis.call("LLEN", wake) + 1, math.min(count, 32) do
+  for _ = count > 0 and redis.call("LLEN", wake) + 1 or 1, math.min(count, 32) do
     redis.call("RPUSH", wake, "job")
   end
 end
