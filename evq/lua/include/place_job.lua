@@ -4,7 +4,7 @@
   KEYS  waiting delayed deadlines
 ]]
 -- @include records
--- @include to_waiting
+-- @include places
 local entering, fronts = {}, {}
 
 local function place_deadline(id, job)
@@ -24,18 +24,25 @@ local function place_job(id, job, front)
 end
 
 local function enter_waiting()
-  local scored, last = {}, #entering > 0 and take_places(#entering)
+  local scored, grouped, scores = {}, {}, {}
+  local last = #entering > 0 and take_places(#entering)
   for i, id in ipairs(entering) do
     local job = read_job(id)
     local score = score_of(job, last - #entering + i, fronts[id])
     if job.rare.group then
-      to_waiting(id, job, nil, score)
+      grouped[#grouped + 1], scores[id] = id, score
     else
       scored[#scored + 1], scored[#scored + 2] = score, id
     end
   end
   if #scored > 0 then
     redis.call("ZADD", waiting, unpack(scored))
+  end
+  if #grouped > 0 then
+    -- @include to_waiting
+    for _, id in ipairs(grouped) do
+      to_waiting(id, read_job(id), nil, scores[id])
+    end
   end
   entering = {}
 end
