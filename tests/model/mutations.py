@@ -78,7 +78,7 @@ MUTATIONS = {
     "a lease that was lost counts as one that has settled its job": Mutation(
         "reclaim_expired", "job.fence = job.fence + 1 --", "job.fence = job.fence --"
     ),
-    "a payload that was large is kept twice": Mutation("payload", "job.payload and #payload", "#payload"),
+    "a payload that was large is kept twice": Mutation("set_payload", "job.payload and #payload", "#payload"),
     "a job is forgotten, but for its payload": Mutation(
         "forget", '    redis.call("HDEL", payloads, unpack(ids))\n', ""
     ),

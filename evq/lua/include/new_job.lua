@@ -5,7 +5,7 @@
   KEYS  dedup_of hooked_tasks
 ]]
 -- @include records
--- @include payload
+-- @include set_payload
 local function read_times(options, time)
   local due = math.max(options.at or 0, time + (options.delay or 0))
   return due, options.expires and time + options.expires, options.deadline and time + options.deadline

@@ -5,7 +5,7 @@
   KEYS  delayed deadlines
 ]]
 -- @include records
--- @include payload
+-- @include set_payload
 -- @include withdraw
 -- @include new_job
 -- @include place_job
