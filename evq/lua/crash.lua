@@ -8,12 +8,14 @@
   STATE    active -> waiting, active -> failed, active -> cancelled
 ]]
 -- @include now
+-- @include records
 -- @include each_lease
 -- @include take_back
 -- @include finish
 -- @include wake_workers
 -- @include emit
 local time, again = now(), {}
+read_jobs(firsts())
 local words = each_lease(function(id, job, fence)
   job.rare.settled = fence
   if take_back(id, job, time, 3) then

@@ -14,6 +14,7 @@
   STATE    active -> active
 ]]
 -- @include now
+-- @include records
 -- @include each_lease
 -- @include tally
 local time = now()
@@ -26,6 +27,7 @@ end
 redis.call("ZADD", workers, time + lease_ms, worker)
 redis.call("SET", worker_of .. worker, info, "PX", lease_ms)
 
+read_jobs(firsts())
 local words = each_lease(function(id, job, fence)
   redis.call("ZADD", active, "XX", time + lease_ms, id)
   return job.rare.cancel and "CANCEL"

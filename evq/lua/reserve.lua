@@ -26,7 +26,7 @@ for task, isolates in each() do
 end
 -- What few queues have costs the others one question, and no step that it needs is even defined.
 local plain = redis.call("EXISTS", delayed, throttled, marked, deadlines, parked_tasks, groups, limits) == 0
-local lease = tonumber(redis.call("ZRANGE", active, 0, 0, "WITHSCORES")[2])
+local lease = tonumber(redis.call("ZRANGE", active, "0", "0", "WITHSCORES")[2])
 local rest
 if not plain or lease and lease <= time then
   -- @include reclaim_expired

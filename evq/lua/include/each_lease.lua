@@ -1,7 +1,6 @@
 --[[ each_lease: do `act` to each job of EACH whose lease the caller still holds. Returns a word a job: OK unless `act`
-  gives another.
+  gives another. The caller has read the jobs.
 ]]
--- @include records
 -- @include check_lease
 local function each_lease(act)
   local words, item = {}, each()
@@ -12,7 +11,6 @@ local function each_lease(act)
     end
     return id
   end
-  read_jobs(firsts())
   while one(item()) do end
   return words
 end

@@ -7,7 +7,8 @@
 ]]
 local function emit(event, ids, ...)
   if #ids > 0 then
-    local most = math.max(100, math.floor(10000 / #ids))
+    -- Of one job, the usual case, as text: Redis is slow at making text of a number.
+    local most = #ids == 1 and "10000" or math.max(100, math.floor(10000 / #ids))
     redis.call("XADD", events, "MAXLEN", "~", most, "*", "event", event, "jobs", table.concat(ids, " "), ...)
   end
 end

@@ -6,7 +6,7 @@
 local function next_due(time)
   local soonest = -1
   for _, set in ipairs({ delayed, active, deadlines, throttled }) do
-    local first = redis.call("ZRANGE", set, 0, 0, "WITHSCORES")
+    local first = redis.call("ZRANGE", set, "0", "0", "WITHSCORES")
     if first[2] then
       local due = tonumber(first[2])
       if set == active and due <= time then
