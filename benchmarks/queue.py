@@ -7,6 +7,7 @@ to disk. `peers/protocol.py` says what they are asked.
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ DELAYED: Final = 100
 BACKLOGS: Final = (10_000, 1_000_000)
 """Behind how many waiting jobs enqueueing and draining are measured again."""
 HUGE: Final = 5_000_000
-"""Another backlog of evq's, for those who ask for it: 3 GB, and some two minutes more in each round."""
+"""Another backlog of evq's, for those who ask for it: 3 GB, and some two minutes more."""
 TIMED: Final = 500
 """Jobs one by one whose scripts are timed."""
 TOGETHER_TIMED: Final = 20_000
@@ -51,8 +52,6 @@ REST: Final = 0.3
 """How long a worker that has run everything may take to say so to Redis, s."""
 PART_SECONDS: Final = 180.0
 """A part of the suite that has taken this long begins no further round, s."""
-HUGE_SECONDS: Final = 600.0
-"""The same in a run with a huge backlog, s."""
 ROUNDS: Final = 3
 
 Better = Literal["higher", "lower"]
@@ -183,12 +182,14 @@ def measure(effort: Effort, peers: Sequence[str] = (), *, huge: bool = False) ->
     _say(f"on {Path(server).name} {version_of_server(server)}")
     _say_settings(subjects)
     taken: dict[str, list[Figures]] = {}
-    with private_redis(server=server) as url:
-        runs = {name: _Run(name, url, subject, effort) for name, subject in subjects.items()}
+    with ExitStack() as stack:
+        url = stack.enter_context(private_redis(server=server))
+        places = {count: stack.enter_context(private_redis(server=server)) for count in evq.backlogs}
+        runs = {name: _Run(name, url, places, subject, effort) for name, subject in subjects.items()}
         for part in (_Run.idle, _Run.loaded, _Run.alone, _Run.backlogged):
             turns = {name: partial(_Run.attempt, run, part) for name, run in runs.items()}
-            seconds = HUGE_SECONDS if huge else PART_SECONDS
-            for name, rounds in alternate(turns, min(effort.rounds, ROUNDS), warm_up=False, seconds=seconds).items():
+            most = min(effort.rounds, ROUNDS)
+            for name, rounds in alternate(turns, most, warm_up=False, seconds=PART_SECONDS).items():
                 taken.setdefault(name, []).extend(rounds)
     cases = dict.fromkeys(case for rounds in taken.values() for of in rounds for case in of)
     return [row for case in sorted(cases, key=_place) for row in _rows(case, taken)]
@@ -229,15 +230,15 @@ def _rows(case: str, taken: Mapping[str, Sequence[Figures]]) -> list[Row]:
 
 
 class _Run:
-    """A subject on the Redis of this run, which is emptied before each part."""
+    """A subject on the Redis of this run, which is emptied before each part, and on one more for each backlog."""
 
-    def __init__(self, name: str, url: str, subject: Subject, effort: Effort) -> None:
+    def __init__(self, name: str, url: str, places: Mapping[int, str], subject: Subject, effort: Effort) -> None:
         self._name = name
-        self._url = url
         self._subject = subject
         self._effort = effort
-        self._command, self._folder = environments.command(subject.program)
-        self._redis = Redis.from_url(url, socket_timeout=None)  # to drop a large backlog takes seconds
+        self._start = partial(_start, subject, url)
+        self._redis = Redis.from_url(url)
+        self._backlogs = [_Backlog(places[count], subject, effort, effort.of(count)) for count in subject.backlogs]
         self._failed = False
 
     def attempt(self, part: Callable[["_Run"], Figures]) -> Figures:
@@ -302,36 +303,55 @@ class _Run:
     def backlogged(self) -> Figures:
         """Measure the rates again, and how long evq's scripts take, with more and more jobs waiting behind."""
         taken: Figures = {}
-        waiting = 0
-        for backlog in self._subject.backlogs:
-            behind = self._effort.of(backlog)
-            there = self._rates(behind - waiting)
+        for backlog in self._backlogs:
+            there = backlog.rates()
             if self._name == "evq":
-                there |= self._script_times()
-            taken |= {f"{case}@{_short(behind)}": figure for case, figure in there.items()}
-            waiting = behind
+                there |= backlog.script_times()
+            taken |= {f"{case}@{_short(backlog.count)}": figure for case, figure in there.items()}
         return taken
 
-    def _rates(self, more: int) -> Figures:
-        """Enqueue *more* jobs, which stay; then measure how others are enqueued, and drain as many."""
+    def _loading(self) -> str:
+        """Return the fastest call that enqueues many."""
+        return "bulk" if self._subject.bulk else "gather" if self._subject.gather else "single"
+
+    def _memory(self) -> int:
+        used: int = self._redis.info("memory")["used_memory"]
+        return used
+
+
+class _Backlog:
+    """A subject behind *count* waiting jobs, which stay from round to round: it takes longest to enqueue them."""
+
+    def __init__(self, url: str, subject: Subject, effort: Effort, count: int) -> None:
+        self.count = count
+        self._subject = subject
+        self._effort = effort
+        self._start = partial(_start, subject, url)
+        self._redis = Redis.from_url(url)
+        self._waiting = 0
+
+    def rates(self) -> Figures:
+        """Enqueue what is missing of the backlog; then measure how other jobs are enqueued, and drain as many."""
         taken = {}
         with self._start("produce") as producer:
-            more -= producer.hear()["count"]
-            if (filled := producer.ask("bulk", more, FILL_LIMIT)["count"]) < more:
-                raise ProgramFailed(f"it enqueued {filled:,} of {more:,} jobs in {FILL_LIMIT:g} s")
+            self._waiting += producer.hear()["count"]
+            if (missing := self.count - self._waiting) > 0:
+                filled = self._ask(producer, "bulk", missing, FILL_LIMIT)["count"]
+                if filled < missing:
+                    raise ProgramFailed(f"it enqueued {filled:,} of {missing:,} jobs in {FILL_LIMIT:g} s")
             for case, call, jobs in (("enqueue-one", "single", SINGLE), ("enqueue-bulk", "bulk", BULK)):
-                answer = producer.ask(call, self._effort.of(jobs), ENQUEUE_LIMIT)
+                answer = self._ask(producer, call, self._effort.of(jobs), ENQUEUE_LIMIT)
                 taken[case] = answer["count"] / answer["seconds"]
         for case, concurrency, jobs in (("drain-1", 1, ALONE), ("drain-best", self._subject.best, BULK)):
             with self._start("work", concurrency) as worker:
-                taken[case] = _rate(worker.ask("wait", self._effort.of(jobs), RUN_LIMIT))
+                taken[case] = _rate(self._ask(worker, "wait", self._effort.of(jobs), RUN_LIMIT))
         return taken
 
-    def _script_times(self) -> Figures:
+    def script_times(self) -> Figures:
         """Time the scripts that enqueue, reserve and acknowledge: one job a call, and as many as a call takes."""
         one, batch = [], []
         with self._start("produce") as producer:
-            producer.hear()
+            self._waiting += producer.hear()["count"]
             one.append(self._p99(producer, "single", TIMED))
             batch += [self._p99(producer, call, TOGETHER_TIMED) for call in ("gather", "bulk")]
         with self._start("work", 1) as worker:
@@ -341,20 +361,18 @@ class _Run:
         return {"script-one-p99": max(one), "script-batch-p99": max(batch)}
 
     def _p99(self, program: Program, call: str, count: int) -> float:
-        return p99_of_scripts(self._redis, partial(program.ask, call, count, RUN_LIMIT))
+        return p99_of_scripts(self._redis, partial(self._ask, program, call, count, RUN_LIMIT))
 
-    def _start(self, role: Literal["produce", "work"], concurrency: int = 1) -> Program:
-        return Program(
-            [*self._command, role, self._url, str(concurrency)], self._folder, dict(self._subject.environment)
-        )
+    def _ask(self, program: Program, call: str, count: int, limit: float) -> dict[str, Any]:
+        """Ask a program, and count how many jobs wait then."""
+        answer = program.ask(call, count, limit)
+        self._waiting += -answer["count"] if call == "wait" else answer["count"]
+        return answer
 
-    def _loading(self) -> str:
-        """Return the fastest call that enqueues many."""
-        return "bulk" if self._subject.bulk else "gather" if self._subject.gather else "single"
 
-    def _memory(self) -> int:
-        used: int = self._redis.info("memory")["used_memory"]
-        return used
+def _start(subject: Subject, url: str, role: Literal["produce", "work"], concurrency: int = 1) -> Program:
+    command, folder = environments.command(subject.program)
+    return Program([*command, role, url, str(concurrency)], folder, dict(subject.environment))
 
 
 def _short(count: int) -> str:

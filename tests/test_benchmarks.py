@@ -7,6 +7,7 @@ import sys
 from dataclasses import fields
 from importlib.metadata import distributions, requires
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -144,6 +145,23 @@ def test_evq_alone_is_asked_to_run_behind_a_huge_backlog(monkeypatch: pytest.Mon
     assert measured == {"evq": (10_000, 1_000_000, 5_000_000), "floor": ()}
     queue.measure(measuring.QUICK)
     assert measured["evq"] == (10_000, 1_000_000)
+
+
+def test_a_backlog_stays_from_round_to_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[int] = []
+    ask = Program.ask
+
+    def noting(program: Program, call: str, count: int, limit: float) -> dict[str, Any]:
+        if limit == queue.FILL_LIMIT:
+            filled.append(count)
+        return ask(program, call, count, limit)
+
+    monkeypatch.setattr(Program, "ask", noting)
+    with private_redis() as url:
+        backlog = queue._Backlog(url, queue.EVQ, measuring.QUICK, 40_000)
+        backlog.rates()
+        backlog.rates()
+    assert sum(filled) < 60_000  # a worker runs some more than it is asked to
 
 
 def test_an_unknown_peer_is_refused_with_the_names_there_are() -> None:
