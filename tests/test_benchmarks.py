@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from functools import partial
 from importlib.metadata import distributions, requires
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,17 @@ def test_subjects_take_turns_after_a_warm_up() -> None:
 def test_a_case_that_takes_too_long_begins_no_further_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "CASE_SECONDS", -1.0)
     assert alternate({"a": lambda: 1}, rounds=5) == {"a": [1]}
+
+
+def test_the_reading_that_shows_that_all_do_the_same_is_the_warm_up() -> None:
+    readings: list[str] = []
+
+    def read(name: str) -> int:
+        readings.append(name)
+        return 10
+
+    measuring.compare_rates("s", "case", {name: partial(read, name) for name in "ab"}, 10, rounds=2)
+    assert "".join(readings) == "ab" + "ba" + "ab"
 
 
 def test_a_ratio_is_to_the_last_subject_of_the_case() -> None:
