@@ -15,7 +15,6 @@ import random
 import secrets
 import socket
 import time
-from dataclasses import dataclass
 
 import anyio
 
@@ -24,8 +23,6 @@ from evq.census import overdue
 from evq.checks import check_kind, check_seconds, check_whole
 from evq.context import Context, SyncContext
 from evq.errors import (
-    AttemptTimeout,
-    DeadlineExceeded,
     EvqError,
     JobCancelled,
     LeaseLost,
@@ -40,6 +37,7 @@ from evq.hooks import Hooks
 from evq.isolation import check_isolation, isolates, run_attempt
 from evq.job import JobProgress, ReservedJob
 from evq.queue import Queue
+from evq.running import PATIENCE, Running, late, time_limit
 from evq.settle import settle_calls
 from evq.task import Task
 from evq.upkeep import Upkeep
@@ -50,36 +48,8 @@ SLEEP_MS = 5_000
 """The longest sleep of an idle worker, so that a lost wake token costs no more than this, ms."""
 LOG_LINES = 1_000
 """A job's log keeps the last of them."""
-PATIENCE = 3.0
-"""How long an interrupted handler has to end, once the worker does, before it is left behind, s."""
 OVERDUE = 5.0
 """How long past its timeout an attempt keeps its lease, s: one that does not stop even then is taken for lost."""
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A job that is being run here."""
-
-    job: ReservedJob
-    context: Context | SyncContext
-    until: float = math.inf
-    """When it must end, by the monotonic clock."""
-    task: asyncio.Task[None] | None = None
-
-    def interrupt(self, reason: EvqError) -> None:
-        """Make the handler stop; the first reason counts."""
-        if self.context.interruption is None:
-            self.context.interruption = reason
-            if self.task is not None:
-                self.task.cancel()
-                asyncio.get_running_loop().call_later(PATIENCE, self._report)
-
-    def _report(self) -> None:
-        if self.task is not None and not self.task.done():
-            log.warning(
-                "a handler does not end though it was interrupted, and keeps its place: let CancelledError pass",
-                extra={"job": self.job.id, "task": self.job.task},
-            )
 
 
 class Worker:
@@ -338,7 +308,7 @@ class Worker:
                 raise LeaseLost(job.id)
 
         context = (Context if task.is_async else SyncContext)(job, report)
-        running = Running(job, context, time.monotonic() + _time_limit(task, job))
+        running = Running(job, context, time.monotonic() + time_limit(task, job))
         self._leases.hold(job.id, job.fence, running.until + OVERDUE)
         self._running[job.id, job.fence] = running
         if running.until < self._look_at:
@@ -372,7 +342,7 @@ class Worker:
         now, self._alarm, self._look_at = time.monotonic(), None, math.inf
         for running in list(self._running.values()):
             if running.until <= now:
-                running.interrupt(_late(self.queue.tasks[running.job.task], running.job))
+                running.interrupt(late(self.queue.tasks[running.job.task], running.job))
         left = [running.until for running in self._running.values() if running.until > now]
         if left:
             self._look_for_late(min(left))
@@ -408,15 +378,3 @@ class Worker:
             self._unsettled += [(running.job, Snoozed()) for running in self._running.values()]
             with contextlib.suppress(QueueUnavailable):
                 await self._exchange()
-
-
-def _time_limit(task: Task, job: ReservedJob) -> float:
-    """Return how long an attempt may take, s."""
-    return task.timeout if job.left_ms is None else min(task.timeout, job.left_ms / 1000)
-
-
-def _late(task: Task, job: ReservedJob) -> EvqError:
-    """Say why an attempt must end that has taken so long."""
-    if _time_limit(task, job) < task.timeout:
-        return DeadlineExceeded("the job has not ended within its deadline")
-    return AttemptTimeout(f"the attempt took longer than its task's timeout of {task.timeout:g} s")

@@ -17,7 +17,7 @@ from redis import Redis
 import evq.cli.worker
 import evq.executor
 import evq.pool
-import evq.worker
+import evq.running
 from evq import Queue, blocking
 from evq.embedded import find_server
 
@@ -280,8 +280,8 @@ def test_a_redis_that_hangs_does_not_keep_the_pool(start: Start, queue: Queue, p
 
 
 def test_the_promise_to_end_within_5_s_beyond_the_grace_time_is_kept_by_all_who_wait() -> None:
-    assert evq.executor.PATIENCE < evq.worker.PATIENCE < evq.cli.worker.LATEST < evq.pool.SLACK < 5
-    assert evq.worker.PATIENCE + evq.cli.worker.LEAVE <= evq.cli.worker.LATEST
+    assert evq.executor.PATIENCE < evq.running.PATIENCE < evq.cli.worker.LATEST < evq.pool.SLACK < 5
+    assert evq.running.PATIENCE + evq.cli.worker.LEAVE <= evq.cli.worker.LATEST
 
 
 def test_worker_count_is_honoured(start: Start, queue: Queue) -> None:

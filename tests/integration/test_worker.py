@@ -8,7 +8,7 @@ import pytest
 
 from evq import JobStatus, Queue, SyncContext, UsageError, Worker
 from evq.broker import BULK
-from evq.worker import Running
+from evq.running import Running
 from tests.integration.running import until, working
 
 pytestmark = pytest.mark.anyio
