@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
 
@@ -125,7 +126,7 @@ class Heart:
         self._sampled += elapsed
         self._cpu_sampled += cpu
         self._elapsed += elapsed
-        self._busy += elapsed * len(self._leases.read())
+        self._busy += elapsed * self._running(self._leases.read())
         self._cpu += cpu
 
     def _describe(self, leases: list[tuple[str, int]]) -> dict[str, Any]:
@@ -136,7 +137,9 @@ class Heart:
         utilisation, cpu = self._rates
         rss = self._process.memory_info().rss
         jobs = tuple(job_id for job_id, _ in leases[:JOBS])
-        info = WorkerInfo(**self._about, running=len(leases), jobs=jobs, utilisation=utilisation, cpu=cpu, rss=rss)
+        info = WorkerInfo(
+            **self._about, running=self._running(leases), jobs=jobs, utilisation=utilisation, cpu=cpu, rss=rss
+        )
         beat: dict[str, Any] = {
             "info": info.dump(),
             "busy_ms": round(self._busy * 1000),
@@ -146,6 +149,11 @@ class Heart:
         }
         self._elapsed = self._busy = self._cpu = 0.0
         return beat
+
+    def _running(self, leases: Sequence[object]) -> int:
+        """Count the jobs that run: beside their leases there are those of jobs that are being settled."""
+        concurrency: int = self._about["concurrency"]
+        return min(len(leases), concurrency)
 
     def _cpu_time(self) -> float:
         times = self._process.cpu_times()

@@ -29,9 +29,13 @@ KEYS: dict[str, tuple[str, str]] = {
     "failed": ("failed", "ZSET   job id -> time of end, ms"),
     "cancelled": ("cancelled", "ZSET   job id -> time of end, ms"),
     "dedup_of": ("dedup:", "STRING the job that holds a dedup key"),
-    "staging": ("staging", "ZSET   large batch of new jobs -> ms until which its producer may go on, or is remembered"),
-    "marked": ("marked", "ZSET   batch whose jobs are to be moved to the others -> time of its mark, ms"),
-    "staged_of": ("staged:", "HASH   part of a batch, counted down to 1 -> its jobs as they came, MessagePack"),
+    # The names without "parts" were those of batches of another form, which nobody may take for these.
+    "staging": (
+        "staging-parts",
+        "ZSET   large batch -> ms until which its producer may go on, or it is remembered",
+    ),
+    "marked": ("marked-parts", "ZSET   batch whose jobs are to be moved to the others -> time of its mark, ms"),
+    "staged_of": ("parts:", "HASH   part of a batch, counted down to 1 -> its jobs as they came, MessagePack"),
     "ended": ("ended", "ZSET   job id, or id:failures of a retry -> ms before which no other worker runs its hooks"),
     "hooked_tasks": ("hooked-tasks", "SET    what hooks there are: task, a space, and the event"),
     "progress_of": ("progress:", "STRING a job's progress, JSON; kept 1 h after its end"),

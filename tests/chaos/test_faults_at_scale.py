@@ -49,10 +49,10 @@ async def test_f33_a_producer_that_dies_in_the_middle_of_a_bulk_leaves_nothing(s
     producer = scene.process("-m", "tests.chaos.producer", "1", "50000", "1", environ={})
     redis = scene.redis.client
     with anyio.fail_after(20):
-        while not redis.zcard("evq:{chaos}:staging"):
+        while not redis.zcard("evq:{chaos}:staging-parts"):
             await checkpoint()
     producer.kill()
-    assert not redis.exists("evq:{chaos}:waiting", "evq:{chaos}:marked"), "the bulk was through"
+    assert not redis.exists("evq:{chaos}:waiting", "evq:{chaos}:marked-parts"), "the bulk was through"
     await scene.worker()
     await scene.run(await scene.enqueue("work"))
     counts = await scene.queue.counts()
@@ -71,7 +71,7 @@ async def test_f33_a_bulk_that_is_marked_runs_whatever_becomes_of_its_producer(
     with pytest.raises(QueueUnavailable):
         await far.enqueue_many(jobs)
     assert proxy.lost == 2
-    assert scene.redis.client.zcard("evq:{chaos}:marked") == 1
+    assert scene.redis.client.zcard("evq:{chaos}:marked-parts") == 1
     await scene.worker("--concurrency", "50")
     await scene.journal.wait_for("started", count=LARGE)
     history = await scene.verify()

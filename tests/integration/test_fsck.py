@@ -121,7 +121,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "a batch that would be kept for ever": (
         lambda bench, _: bench.redis.hset(bench.key("staged_of", "b"), 1, "x"),
-        ":staged:b",
+        ":parts:b",
         "is a batch that is neither being written nor to be moved: delete it",
     ),
     "a foreign member of a set": (
