@@ -206,6 +206,8 @@ class Worker:
                     log.warning("lease lost before the end", extra={"worker": self.id, "job": job_id})
         if reserved is not None:
             self._take(reserved, room)
+        elif self._burst:  # there was no room for that look
+            self._more = True
 
     async def _exchange_ahead(self) -> None:
         """Exchange whenever there is enough for it, though another exchange is under way."""
