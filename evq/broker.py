@@ -168,7 +168,7 @@ class Broker:
             await self.run("stage", batch=batch, hold_ms=0)
             await self.run("expire", limit=PORTION)
             raise
-        if await self.word("mark", batch=batch, count=len(parts)) is not Reply.OK:
+        if await self.word("mark", batch=batch, count=len(parts), hold_ms=HOLD_MS) is not Reply.OK:
             raise QueueUnavailable("a batch of jobs was dropped, since it took too long to write: enqueue it again")
         while await self.run("move", limit=BULK):
             pass

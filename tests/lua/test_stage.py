@@ -26,7 +26,7 @@ async def stage(lua: Bench, *parts: Sequence[NewJob], batch: str = "b", last: in
 
 
 async def mark(lua: Bench, batch: str = "b", *, count: int = 1) -> Reply:
-    return await lua.broker.word("mark", batch=batch, count=count)
+    return await lua.broker.word("mark", batch=batch, count=count, hold_ms=HOLD_MS)
 
 
 async def move(lua: Bench, limit: int) -> bool:
@@ -213,6 +213,19 @@ async def test_a_resent_mark_is_known_before_and_after_the_move(lua: Bench) -> N
     assert len((await lua.take(20)).jobs) == 10
 
 
+async def test_a_mark_is_known_for_as_long_as_its_producer_may_take_however_late_it_came(lua: Bench) -> None:
+    await stage(lua, jobs(5))
+    lua.later(HOLD_MS - 1)
+    assert await mark(lua) is Reply.OK
+    await move(lua, 5)
+    lua.later(HOLD_MS - 1)
+    await lua.broker.maintain(10)
+    assert await mark(lua) is Reply.OK
+    lua.later(1)
+    await lua.broker.maintain(10)
+    assert not lua.redis.exists(lua.key("staging"), lua.key("staged_of", "b"))
+
+
 async def test_a_batch_that_is_not_whole_is_not_marked(lua: Bench) -> None:
     await stage(lua, jobs(5), last=2)
     assert await mark(lua, count=2) is Reply.NOT_FOUND
@@ -276,6 +289,20 @@ async def test_a_part_that_is_sent_again_after_the_mark_is_left_out(lua: Bench) 
     await stage(lua, some[:2], last=2)
     await move(lua, 10)
     assert lua.members("waiting") == [job.id for job in some]
+    assert not lua.redis.exists(lua.key("staged_of", "b"))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_parts_that_are_sent_again_after_the_move_leave_nothing_and_change_no_answer(
+    lua: Bench, first: int
+) -> None:
+    parts = [jobs(2), jobs(2)]
+    await stage(lua, *parts)
+    await mark(lua, count=2)
+    await move(lua, 10)
+    await stage(lua, *parts[first:])
+    assert await mark(lua, count=2) is Reply.OK
+    assert lua.members("marked") == []
     assert not lua.redis.exists(lua.key("staged_of", "b"))
 
 

@@ -208,8 +208,8 @@ class QueueMachine(RuleBasedStateMachine):
         if self.batches:
             batch, parts = self._batch(pick)
             with self.memory(full=full):
-                word = self.word("mark", batch=batch, count=len(parts))
-            assert word == self.model.mark(batch, len(parts))
+                word = self.word("mark", batch=batch, count=len(parts), hold_ms=HOLD_MS)
+            assert word == self.model.mark(batch, len(parts), HOLD_MS)
 
     @action(2, limit=st.sampled_from([1, 2, 50]), full=rarely)
     def move(self, limit: int, full: bool) -> None:

@@ -205,18 +205,24 @@ class Model:
     # Large batches
 
     def stage(self, batch: str, hold_ms: int, parts: Mapping[int, list[New]]) -> None:
-        if batch not in self.marked:
+        if not self._is_marked(batch):
             self.parts[batch] |= parts
             self.staging[batch] = self.now + hold_ms
 
-    def mark(self, batch: str, count: int) -> str:
-        known = self.staging.get(batch, 0) > self.now
-        if batch in self.marked or (known and not self.parts[batch]):
+    def mark(self, batch: str, count: int, hold_ms: int) -> str:
+        if self._is_marked(batch):
             return "OK"
-        if known and len(self.parts[batch]) == count:
+        if self._is_known(batch) and len(self.parts[batch]) == count:
             self.marked[batch] = self.now
+            self.staging[batch] = self.now + hold_ms
             return "OK"
         return "NOT_FOUND"
+
+    def _is_marked(self, batch: str) -> bool:
+        return batch in self.marked or (self._is_known(batch) and not self.parts[batch])
+
+    def _is_known(self, batch: str) -> bool:
+        return self.staging.get(batch, 0) > self.now
 
     def move(self, limit: int) -> bool:
         looks = 0

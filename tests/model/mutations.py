@@ -58,16 +58,19 @@ MUTATIONS = {
     "a delayed job loses its priority": Mutation("places", "job.priority *", "2048 *"),
     "what goes in front goes behind": Mutation("places", "(front and -place or place)", "place"),
     "an expired job stays where it waits": Mutation("expire_due", "withdraw(id, job)", 'job.state ~= "active"'),
-    "a batch that is not whole is marked": Mutation("mark", "known and parts == count", "known and parts > 0"),
+    "a batch that is not whole is marked": Mutation("mark", 'redis.call("HLEN", staged_of .. batch) == count', "true"),
     "a batch that was dropped is marked": Mutation("mark", "or 0) > time", "or 0) > 0"),
     "a part that comes again after the mark is moved again": Mutation(
-        "stage", 'if redis.call("ZSCORE", marked, batch) then', "if false then"
+        "is_marked", 'redis.call("ZSCORE", marked, batch) or ', ""
+    ),
+    "a part that comes again after the move begins a batch anew": Mutation(
+        "stage", "is_marked(batch, time)", "is_marked(batch, math.huge)"
     ),
     "a batch that is marked is dropped": Mutation(
         "expire_due", 'if not redis.call("ZSCORE", marked, batch) then', "if true then"
     ),
     "a batch is forgotten with its mark": Mutation(
-        "mark", 'redis.call("ZREM", marked, batch) --', 'redis.call("ZREM", staging, batch) --'
+        "mark", '  redis.call("ZADD", staging, time + hold_ms, batch)\n', ""
     ),
     "a batch is over with its first part": Mutation("move_marked", "if part <= 1 or not packed then", "if true then"),
     "a replay keeps the failures": Mutation("replay", "time, 0, nil, nil", "time, job.failures, nil, nil"),
