@@ -49,7 +49,8 @@ class Journal:
 
     def entries(self, event: str = "", job: str = "") -> list[Entry]:
         """Read the entries of *event* and *job*, in the order in which they were written; all by default."""
-        found = (Entry(**orjson.loads(line)) for line in self.path.read_bytes().splitlines())
+        whole, _, _ = self.path.read_bytes().rpartition(b"\n")  # a line may be seen half written
+        found = (Entry(**orjson.loads(line)) for line in whole.splitlines())
         return [entry for entry in found if event in ("", entry.event) and job in ("", entry.job)]
 
     async def wait_for(self, event: str, job: str = "", *, count: int = 1, within: float = 15) -> list[Entry]:

@@ -1,11 +1,12 @@
 """Each rule of the checker fires on a journal that breaks it, and on no other."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.checker import ALWAYS, DURABLE, Final, History, check
-from tests.chaos.journal import Entry
+from tests.chaos.journal import Entry, Journal
 
 LEASE = 2.0
 
@@ -148,3 +149,11 @@ def test_no_rule_is_untried() -> None:
     assert {rule.__name__ for rule in (*ALWAYS, *DURABLE)} == {rule for rule, _, _ in BROKEN} | {
         "every_job_is_counted_once"
     }
+
+
+def test_an_entry_that_is_being_written_is_not_read_yet(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.write("sent", "a")
+    with journal.path.open("a") as file:
+        file.write('{"event":"se')
+    assert [entry.job for entry in journal.entries()] == ["a"]
