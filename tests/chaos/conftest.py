@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from evq import Queue
+from evq import Queue, QueueUnavailable
 from evq.scripts import load_scripts
 from tests.chaos.actors import RedisServer
 from tests.chaos.clock import Clock
 from tests.chaos.proxy import Proxy
-from tests.chaos.scene import Scene
+from tests.chaos.scene import LARGE, Scene
 
 LEASE = 2.0
 
@@ -55,6 +55,21 @@ async def far(proxy: Proxy) -> AsyncIterator[Queue]:
     """Give the queue as a program behind the proxy has it."""
     async with Queue("chaos", redis=proxy.url) as queue:
         yield queue
+
+
+@pytest.fixture
+async def marked(scene: Scene, proxy: Proxy, far: Queue) -> None:
+    """Leave a large batch that is marked, but that its producer cannot move."""
+    move = load_scripts()["move"].sha
+    proxy.lose(move, "request")
+    proxy.lose(move, "request")  # the second try, too
+    jobs = [scene.task("work").job() for _ in range(LARGE)]
+    for job in jobs:
+        scene.journal.write("sent", job.id)
+    with pytest.raises(QueueUnavailable):
+        await far.enqueue_many(jobs)
+    assert proxy.lost == 2
+    assert scene.redis.client.zcard("evq:{chaos}:marked-parts") == 1
 
 
 @pytest.fixture

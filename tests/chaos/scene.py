@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 
 from evq import Job, Queue, QueueUnavailable
+from evq.broker import BULK
 from evq.cli import fsck
 from evq.job import Record
 from evq.lifecycle import State
@@ -22,6 +23,8 @@ from tests.chaos.producer import anything
 TARGET = "tests.chaos.isolated_jobs:queue"
 SIMPLE = "tests.chaos.jobs:queue"
 """Only what every version of evq can run."""
+LARGE = BULK + 100
+"""Jobs that are enqueued by more than one call."""
 ROOT = Path(__file__).parents[2]
 
 

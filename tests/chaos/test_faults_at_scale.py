@@ -6,18 +6,15 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from evq import JobStatus, Queue, QueueUnavailable
-from evq.broker import BULK
+from evq import JobStatus, Queue
 from evq.lifecycle import State
 from evq.scripts import load_scripts
 from tests.chaos.checker import History
 from tests.chaos.proxy import Proxy
-from tests.chaos.scene import Scene
+from tests.chaos.scene import LARGE, Scene
 
 pytestmark = pytest.mark.anyio
 
-LARGE = BULK + 100
-"""Jobs that are enqueued by more than one call."""
 BLOCKED_US = 5_000
 """No command may keep Redis busy for longer, µs."""
 
@@ -59,19 +56,8 @@ async def test_f33_a_producer_that_dies_in_the_middle_of_a_bulk_leaves_nothing(s
     assert (counts["enqueued"], counts["waiting"]) == (1, 0)
 
 
-async def test_f33_a_bulk_that_is_marked_runs_whatever_becomes_of_its_producer(
-    scene: Scene, proxy: Proxy, far: Queue
-) -> None:
-    move = load_scripts()["move"].sha
-    proxy.lose(move, "request")
-    proxy.lose(move, "request")  # the second try, too
-    jobs = [scene.task("work").job() for _ in range(LARGE)]
-    for job in jobs:
-        scene.journal.write("sent", job.id)
-    with pytest.raises(QueueUnavailable):
-        await far.enqueue_many(jobs)
-    assert proxy.lost == 2
-    assert scene.redis.client.zcard("evq:{chaos}:marked-parts") == 1
+@pytest.mark.usefixtures("marked")
+async def test_f33_a_bulk_that_is_marked_runs_whatever_becomes_of_its_producer(scene: Scene) -> None:
     await scene.worker("--concurrency", "50")
     await scene.journal.wait_for("started", count=LARGE)
     history = await scene.verify()

@@ -17,7 +17,7 @@ from evq.broker import Reply
 from evq.lifecycle import State
 from tests.chaos.clock import Clock
 from tests.chaos.producer import KINDS, OLD_KINDS
-from tests.chaos.scene import ROOT, SIMPLE, Scene
+from tests.chaos.scene import LARGE, ROOT, SIMPLE, Scene
 from tests.integration.running import until, working
 from tests.lua.lua_bench import spoil
 
@@ -171,6 +171,7 @@ async def test_f32_workers_and_producers_of_two_versions_serve_one_queue(scene: 
     ]
     for producer in producers:
         assert await producer.ended(within=20) == 0, producer.said
+    await scene.enqueue_many("work", [{}] * LARGE)
     await scene.verify()
     assert {entry.pid for entry in scene.journal.entries("started")} == {worker.pid for worker in workers}
     assert not any('"level":"error"' in worker.said for worker in workers)
@@ -187,3 +188,17 @@ async def test_f32_what_one_version_held_is_taken_over_by_the_other(
     await scene.worker(target=SIMPLE, cwd=folders[1])
     assert await scene.run(job) == 2
     await scene.verify()
+
+
+@pytest.mark.usefixtures("marked")
+async def test_f32_a_large_batch_that_its_producer_left_waits_for_a_worker_that_knows_its_form(
+    scene: Scene, earlier: Path
+) -> None:
+    old = await scene.worker("--concurrency", "2", target=SIMPLE, cwd=earlier)
+    await scene.run(await scene.enqueue("work"))
+    assert len(scene.journal.entries("started")) == 1, "the earlier one moves it"
+    new = await scene.worker("--concurrency", "2", target=SIMPLE)
+    await scene.journal.wait_for("started", count=LARGE + 1)
+    history = await scene.verify()
+    assert history.counts["completed"] == LARGE + 1
+    assert not any('"level":"error"' in worker.said for worker in (old, new))
