@@ -70,12 +70,12 @@ class Reserved:
 
 
 class Verb:
-    """A script with the keys of its queue, and what all calls of it have in common."""
+    """A script of a queue, and what all calls of it have in common."""
 
     def __init__(self, script: Script, keys: QueueKeys, argv: Mapping[str, Argument]) -> None:
-        """Bind a script to its keys, and to those of *argv* that it takes."""
+        """Bind a script to its queue, and to those of *argv* that it takes."""
         self.script = script
-        self.keys: list[Argument] = [len(script.keys), *[keys[name] for name in script.keys]]
+        self.keys: list[Argument] = [1, keys.prefix]
         self.argv = {name: value for name, value in argv.items() if name in script.names}
         self.head = Head(["EVALSHA", script.sha, *self.keys])
 

@@ -1,8 +1,8 @@
 """Every Redis key of a queue, built here and nowhere else.
 
-All keys of one queue share the hash tag `{queue}`, so that its scripts run on a Redis Cluster as they are. A script's
-header lists the keys it needs by the names below; a name that ends in `_of` is a prefix, to which the script adds a
-job's id, a task's name or a waiter's name.
+All keys of one queue share the hash tag `{queue}`, so that its scripts run on a Redis Cluster as they are; what they are
+given is the prefix of them all. A script's header lists the keys it needs by the names below; to a name that ends in
+`_of` the script adds a job's id, a task's name or a waiter's name.
 """
 
 import re
@@ -73,7 +73,8 @@ class QueueKeys:
                 f"{queue!r} is no name for a queue: use 1 to 100 letters, digits, '.', '_' or '-', starting with a "
                 "letter or digit"
             )
-        self._keys = {name: f"evq:{{{queue}}}:{tail}".encode() for name, (tail, _) in KEYS.items()}
+        self.prefix = f"evq:{{{queue}}}:".encode()
+        self._keys = {name: self.prefix + tail.encode() for name, (tail, _) in KEYS.items()}
 
     def __getitem__(self, name: str) -> bytes:
         return self._keys[name]

@@ -1,8 +1,8 @@
 """Load the Lua scripts, and bind their arguments by name.
 
-A script's header (its format is described in `evq/lua/README.md`) is its signature. From it come the numbers of the
-script's keys, the prologue that names its arguments, and the checks of every call: a missing or misnamed argument is a
-`TypeError` here instead of a nil there.
+A script's header (its format is described in `evq/lua/README.md`) is its signature. From it come the script's keys, the
+prologue that names its arguments, and the checks of every call: a missing or misnamed argument is a `TypeError` here
+instead of a nil there.
 """
 
 import re
@@ -81,7 +81,6 @@ class Script:
     """A script, ready to be called."""
 
     header: Header
-    keys: tuple[str, ...]
     names: tuple[str, ...]
     """Those of ARGV."""
     body: bytes
@@ -125,20 +124,19 @@ def _convert(kind: str, value: str) -> str:
 def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) -> Script:
     """Build one script: each include expanded where it is first seen, and each key in place of its name."""
     header = parse_header(sources[name])
-    numbers: dict[str, int] = {}
 
     def expand(text: str, seen: set[str]) -> str:
         keys = parse_header(text).keys
 
-        def number(match: re.Match[str]) -> str:
-            key = match["name"]
-            return f"KEYS[{numbers.setdefault(key, len(numbers) + 1)}]" if key in keys else match[0]
+        def key(match: re.Match[str]) -> str:
+            name = match["name"]
+            return f'KEYS[1] .. "{KEYS[name][0]}"' if name in keys else match[0]
 
         def include(match: re.Match[str]) -> str:
             inside = seen.copy() if match["block"] else seen
             return "".join(expand_once(included, inside) for included in match[0].split()[2::3])
 
-        return _INCLUDES.sub(include, _NAME.sub(number, text))
+        return _INCLUDES.sub(include, _NAME.sub(key, text))
 
     def expand_once(included: str, seen: set[str]) -> str:
         if included in seen:
@@ -149,7 +147,7 @@ def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) ->
     body = f"{_prologue(header)} {expand(sources[name], set())}".encode()
     names = tuple(name for name, _ in header.argv)
     sha = sha1(body).hexdigest()  # noqa: S324 - Redis's choice
-    return Script(header=header, keys=tuple(numbers), names=names, body=body, sha=sha)
+    return Script(header=header, names=names, body=body, sha=sha)
 
 
 def read_sources(package: str) -> dict[str, str]:
