@@ -1,8 +1,8 @@
 """Every Redis key of a queue, built here and nowhere else.
 
-All keys of one queue share the hash tag `{queue}`, so that its scripts run on a Redis Cluster as they are; what they are
-given is the prefix of them all. A script's header lists the keys it needs by the names below; to a name that ends in
-`_of` the script adds a job's id, a task's name or a waiter's name.
+All keys of one queue share the hash tag `{queue}`, so that its scripts run on a Redis Cluster as they are; these are
+given the prefix of all. A script's header lists the keys it needs by the names below; to a name that ends in `_of` the
+script adds a job's id, a task's name or a waiter's name.
 """
 
 import re

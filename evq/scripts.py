@@ -109,10 +109,10 @@ def _prologue(header: Header) -> str:
         width, start = len(header.each), len(header.argv)
         values = ", ".join(_convert(kind, f"ARGV[i + {n}]") for n, (_, kind) in enumerate(header.each, 1))
         lines.append(
-            f"local function each() local i = {start - width} return function() i = i + {width} "
-            f"if i < #ARGV then return {values} end end end "
-            f"local function firsts() local found = {{}} for i = {start + 1}, #ARGV, {width} do "
-            f"found[#found + 1] = ARGV[i] end return found end"
+            f"local function each() local i, count = {start - width}, #ARGV return function() i = i + {width} "
+            f"if i < count then return {values} end end end "
+            f"local function firsts() local found, count = {{}}, 0 for i = {start + 1}, #ARGV, {width} do "
+            f"count = count + 1 found[count] = ARGV[i] end return found end"
         )
     return " ".join(lines)
 

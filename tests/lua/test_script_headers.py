@@ -188,7 +188,7 @@ def test_a_key_takes_the_place_of_its_name_but_not_in_text_comments_or_fields() 
 @every_script
 def test_what_is_kept_for_the_end_of_a_script_is_there_once(name: str) -> None:
     body = load_scripts()[name].body.decode()
-    for include in ("records", "ends", "tally", "add_job", "place_job", "lease_job"):
+    for include in ("records", "ends", "tally", "new_job", "enter_new", "add_job", "lease_job"):
         assert body.count(f"--[[ {include}: ") <= 1
 
 

@@ -55,7 +55,7 @@ MUTATIONS = {
     "a group that was held back stays so": Mutation("promote_due", '    redis.call("ZREM", throttled, group)\n', ""),
     "a retry forgets that the job was cancelled": Mutation("backoff", "if job.rare.cancel then", "if false then"),
     "a reclaim forgets that the job was cancelled": Mutation("take_back", "if rare.cancel then", "if false then"),
-    "a delayed job loses its priority": Mutation("places", "job.priority *", "2048 *"),
+    "a delayed job loses its priority": Mutation("to_waiting", "score_of(job.priority", "score_of(2048"),
     "what goes in front goes behind": Mutation("places", "(front and -place or place)", "place"),
     "an expired job stays where it waits": Mutation("expire_due", "withdraw(id, job)", 'job.state ~= "active"'),
     "a batch that is not whole is marked": Mutation("mark", 'redis.call("HLEN", staged_of .. batch) == count', "true"),
@@ -81,7 +81,7 @@ MUTATIONS = {
     "a lease that was lost counts as one that has settled its job": Mutation(
         "reclaim_expired", "job.fence = job.fence + 1 --", "job.fence = job.fence --"
     ),
-    "a payload that was large is kept twice": Mutation("set_payload", "job.payload and #payload", "#payload"),
+    "a payload that was large is kept twice": Mutation("update_job", "job.payload and #payload", "#payload"),
     "a job is forgotten, but for its payload": Mutation(
         "forget", '    redis.call("HDEL", payloads, unpack(ids))\n', ""
     ),

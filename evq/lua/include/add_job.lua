@@ -6,18 +6,18 @@
 ]]
 -- @include records
 -- @include new_job
--- @include place_job
+-- @include enter_new
 -- @include wake_workers
 -- @include emit
 -- @include tally
-local added, replaced, ready = {}, {}, 0
+local added, replaced = {}, {}
 
 local function add_job(id, task, payload, options_json, time)
   if read_job(id) then
     return "EXISTS"
   end
-  local options = options_json == "" and {} or cjson.decode(options_json)
-  if options.dedup then
+  local options = options_json ~= "" and cjson.decode(options_json) or nil
+  if options and options.dedup then
     -- @include hold_key
     local held = hold_key(task, options, payload, time)
     if held then
@@ -25,15 +25,13 @@ local function add_job(id, task, payload, options_json, time)
       return held
     end
   end
-  local job = new_job(id, task, payload, options, time)
-  place_job(id, job, options.front)
-  ready = ready + (job.due and 0 or 1)
+  new_job(id, task, payload, options, time)
   added[#added + 1] = id
   return "OK"
 end
 
 local function finish_adding()
-  enter_waiting()
+  enter_new()
   emit("replaced", replaced)
   -- A delayed job wakes one sleeper too, so that somebody sleeps until its due time and not past it.
   wake_workers(math.max(ready, math.min(#added + #replaced, 1)))

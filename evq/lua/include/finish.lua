@@ -13,7 +13,7 @@ local function finish(time, keep_ms, keep_count)
   for state, ids in pairs(ends) do
     -- @include final
     -- @include let_old_go
-    local scored, ended_ms = {}, string.format("%.0f", time) -- once: Redis is slow at making text of a number
+    local scored, ended_ms = {}, string.format("%d", time) -- once: Redis is slow at making text of a number
     for i, id in ipairs(ids) do
       scored[2 * i - 1], scored[2 * i] = ended_ms, id
     end

@@ -3,8 +3,12 @@
   KEYS  dedup_of
 ]]
 -- @include records
+-- @include enter_new
 local function key_holder(key)
   local holder = redis.call("GET", dedup_of .. key)
+  if holder and cached[holder] == true then -- it is new itself
+    enter_new()
+  end
   local job = holder and read_job(holder)
   if job and job.state ~= "completed" and job.state ~= "failed" and job.state ~= "cancelled" then
     return holder, job

@@ -22,7 +22,7 @@ local function lease_all(from, most, known, worker, time, lease_ms)
       redis.call("ZADD", from, popped[2 * i], id)
     end
   end
-  local until_ms = string.format("%.0f", time + lease_ms) -- once: Redis is slow at making text of a number
+  local until_ms = string.format("%d", time + lease_ms) -- once: Redis is slow at making text of a number
   for i = before + 1, #leased do
     leases[#leases + 1], leases[#leases + 2] = until_ms, leased[i]
   end

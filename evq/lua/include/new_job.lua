@@ -1,43 +1,28 @@
---[[ new_job: make the record of a new job.
+--[[ new_job: make the record of a new job, to be written with the others of this call by `enter_new`.
 
-  Options that are times are kept as moments.
+  It is packed at once, and no table is made of it: until it is written it is there, but cannot be read.
 
-  KEYS  dedup_of hooked_tasks
+  KEYS  payloads
 ]]
+-- @include pack_job
 -- @include records
--- @include set_payload
-local function read_times(options, time)
-  local due = math.max(options.at or 0, time + (options.delay or 0))
-  return due, options.expires and time + options.expires, options.deadline and time + options.deadline
-end
-
-local function hold_options(id, task, options)
-  if options.dedup then
-    redis.call("SET", dedup_of .. options.dedup, id, unpack(options.dedup_ttl and { "PX", options.dedup_ttl } or {}))
-  end
-  for event in string.gmatch(options.hooks or "", "%S+") do
-    redis.call("SADD", hooked_tasks, task .. " " .. event)
-  end
-end
+local new_records, entering, wishes, ready = {}, {}, {}, 0
 
 local function new_job(id, task, payload, options, time)
-  local due, expires, deadline = read_times(options, time)
-  local job = {
-    state = due > time and "delayed" or "waiting",
-    task = task,
-    payload = "",
-    created = time,
-    priority = options.priority or 2048,
-    due = due > time and due or nil,
-    seq = 0,
-    fence = 0,
-    failures = 0,
-    rare = { group = options.group, dedup = options.dedup, expires = expires, deadline = deadline },
-  }
-  set_payload(id, job, payload)
-  save_job(id, job)
-  if next(options) then
-    hold_options(id, task, options)
+  local state, priority, due, rare = "waiting", 2048
+  if options then
+    -- @include apply_options
+    state, priority, due, rare = apply_options(id, task, options, time)
+    wishes[id] = options
   end
-  return job
+  if #payload > 1024 then -- beside the record, so that changes do not copy it
+    redis.call("HSET", payloads, id, payload)
+    payload = nil
+  end
+  local count = #new_records
+  new_records[count + 1], new_records[count + 2] = id, pack_new(state, task, payload, time, priority, due, rare)
+  cached[id] = true
+  if state == "waiting" then
+    entering[#entering + 1], ready = id, ready + 1
+  end
 end

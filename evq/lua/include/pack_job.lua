@@ -11,6 +11,10 @@ local function pack_job(job)
     job.failures, job.started, job.ended, job.worker, job.error, job.result, next(job.rare) and job.rare or nil)
 end
 
+local function pack_new(state, task, payload, created, priority, due, rare)
+  return cmsgpack.pack(state, task, payload, created, priority, due, 0, 0, 0, nil, nil, nil, nil, nil, rare)
+end
+
 local function unpack_job(packed)
   local state, task, payload, created, priority, due, seq, fence, failures, started, ended, worker, error, result, rare =
     cmsgpack.unpack(packed)

@@ -8,6 +8,7 @@ local function take_places(count)
   return redis.call("HINCRBY", counters, "sequence", count)
 end
 
-local function score_of(job, place, front)
-  return job.priority * 2199023255552 + 1099511627776 + (front and -place or place)
+local function score_of(priority, place, front)
+  -- As text: Redis is slow at making it of a number, and rounds none.
+  return string.format("%d", priority * 2199023255552 + 1099511627776 + (front and -place or place))
 end

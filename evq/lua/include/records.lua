@@ -9,19 +9,20 @@
 local cached, changed = {}, {}
 
 local function read_jobs(ids)
-  local unread = {}
-  for _, id in ipairs(ids) do
-    if cached[id] == nil then
-      unread[#unread + 1] = id
+  local unread, count = {}, 0
+  for i = 1, #ids do
+    if cached[ids[i]] == nil then
+      count = count + 1
+      unread[count] = ids[i]
     end
   end
-  local packed = #unread > 0 and redis.call("HMGET", records, unpack(unread))
-  for i, id in ipairs(unread) do
+  local packed = count > 0 and redis.call("HMGET", records, unpack(unread))
+  for i = 1, count do
     local read, job = false, false
     if packed[i] then
       read, job = pcall(unpack_job, packed[i])
     end
-    cached[id] = read and job
+    cached[unread[i]] = read and job
   end
 end
 
