@@ -56,6 +56,7 @@ class Reply(StrEnum):
 
 
 _WORDS: Final = {word.encode(): word for word in Reply}
+_REFUSED: Final = Reply.REFUSED.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +142,19 @@ class Broker:
 
         Raise `DuplicateJob` if one must not be beside the job that holds its key, `QueueFull` if Redis has no room.
         """
-        each = [(job.id, job.task, job.payload, job.options) for job in jobs]
-        dedups = [job for job in jobs if job.has_dedup_key]
+        dedups = any(job.has_dedup_key for job in jobs)
         if dedups and len(jobs) > BULK:
             raise UsageError(f"jobs with a dedup_key: enqueue them in calls of at most {BULK}")
+        each = [_values(job) for job in jobs]
         if not dedups and len(next(portions(each, BULK))) < len(each):
             await self._enqueue_staged(each)
             return [(Reply.OK, job.id) for job in jobs]
-        replies = await self.run("enqueue", each)
-        if dedups and replies[0] == Reply.REFUSED.encode():
+        return await self.enqueue_together(jobs)
+
+    async def enqueue_together(self, jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
+        """Add *jobs* in one call, which must have room for them; see `enqueue`."""
+        (replies,) = await self._run_each([self.call("enqueue", map(_values, jobs))])
+        if replies[0] == _REFUSED:
             raise DuplicateJob(replies[1].decode())
         return standing([job.id for job in jobs], replies)
 
@@ -274,6 +279,11 @@ def pairs(flat: Sequence[T]) -> dict[T, T]:
 def wait(wait_ms: int) -> int | None:
     """Read the ms until something falls due as scripts answer them: -1 for never."""
     return None if wait_ms < 0 else wait_ms
+
+
+def _values(job: NewJob) -> tuple[str, str, bytes, bytes]:
+    """Order what a job is as `enqueue` takes it."""
+    return job.id, job.task, job.payload, job.options
 
 
 def standing(job_ids: Sequence[str], replies: Sequence[Any]) -> list[tuple[Reply, str]]:

@@ -45,7 +45,7 @@ class Gathering:
             return await waiting.standing
         self._busy = True
         try:
-            return (await self._broker.enqueue([job]))[0]
+            return (await self._broker.enqueue_together([job]))[0]
         except QueueUnavailable as error:
             self._give_up(error)
             raise
@@ -63,7 +63,7 @@ class Gathering:
         try:
             while batch := self._next():
                 try:
-                    standing = await self._broker.enqueue([waiting.job for waiting in batch])
+                    standing = await self._broker.enqueue_together([waiting.job for waiting in batch])
                 except Exception as error:  # noqa: BLE001 - it is raised where the jobs come from
                     _fail(batch, error)
                     if isinstance(error, QueueUnavailable):

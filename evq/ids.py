@@ -36,6 +36,7 @@ class _Generator:
         self._count = 0
 
     def new(self) -> str:
+        """Make a job id: 26 characters, unique, and greater than every id this process made before."""
         now = time.time_ns() // 1_000_000
         with self._lock:
             self._count += 1
@@ -50,11 +51,7 @@ class _Generator:
 
 _generator = _Generator()
 os.register_at_fork(after_in_child=_generator.restart)  # a child must not repeat its parent's ids
-
-
-def new_id() -> str:
-    """Make a job id: 26 characters, unique, and greater than every id this process made before."""
-    return _generator.new()
+new_id = _generator.new
 
 
 def is_id(text: object) -> bool:

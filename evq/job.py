@@ -176,17 +176,6 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     options: bytes = b""
     """JSON, as the scripts read it."""
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be a job, by name."""
-        check_name("task", self.task)
-        if not is_id(self.id):
-            raise UsageError(f"id={self.id!r}: use an id made by evq.ids.new_id()")
-        if len(self.payload) > PAYLOAD_LIMIT:
-            raise PayloadError(
-                f"task {self.task}: the payload has {len(self.payload)} bytes and the limit is {PAYLOAD_LIMIT}; "
-                "store the data elsewhere and pass where it is"
-            )
-
     @property
     def has_dedup_key(self) -> bool:
         return b'"dedup":' in self.options
@@ -199,13 +188,19 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dump_payload(task: str, payload: Mapping[str, Any]) -> bytes:
-    """Encode a payload; raise `PayloadError` if it is not JSON by names."""
-    if not isinstance(payload, Mapping):
+    """Encode a payload; raise `PayloadError` if it is not JSON by names, or too large."""
+    if not isinstance(payload, dict):
         raise PayloadError(f"task {task}: a payload is passed by name: use a dict, not {type(payload).__name__}")
     try:
-        return orjson.dumps(payload)
+        encoded = orjson.dumps(payload)
     except TypeError as error:
         raise PayloadError(f"task {task}: the payload is not JSON: {error}") from error
+    if len(encoded) > PAYLOAD_LIMIT:
+        raise PayloadError(
+            f"task {task}: the payload has {len(encoded)} bytes and the limit is {PAYLOAD_LIMIT}; "
+            "store the data elsewhere and pass where it is"
+        )
+    return encoded
 
 
 class ReservedJob(msgspec.Struct, frozen=True):

@@ -154,6 +154,7 @@ class Queue(Control):
         If this program does not have the task, the payload need only be JSON.
         """
         check_kind("task", task, str)
+        check_name("task", task)
         known = self.tasks.get(task)
         job = NewJob.make(task, payload, JobOptions(**known_options(options)), known.hooks if known else ())
         if known:

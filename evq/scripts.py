@@ -81,17 +81,16 @@ class Script:
     """A script, ready to be called."""
 
     header: Header
-    names: tuple[str, ...]
-    """Those of ARGV."""
+    names: Mapping[str, str]
+    """Those of ARGV, and their types."""
     body: bytes
     sha: str
 
     def arguments(self, each: Iterable[Sequence[Argument]], argv: Mapping[str, Argument]) -> list[Argument]:
         """Order a call's arguments as EVALSHA wants them behind the keys: ARGV, then EACH."""
-        names = self.names
-        if len(argv) != len(names) or not all(map(argv.__contains__, names)):
-            raise TypeError(f"{self.header.name} takes {list(names)}, not {list(argv)}")
-        flat = [argv[name] for name in names]
+        if argv.keys() != self.names.keys():
+            raise TypeError(f"{self.header.name} takes {list(self.names)}, not {list(argv)}")
+        flat = list(map(argv.__getitem__, self.names))
         width = len(self.header.each)
         for item in each:
             if len(item) != width:
@@ -145,9 +144,8 @@ def build(name: str, sources: Mapping[str, str], includes: Mapping[str, str]) ->
         return expand(includes[included], seen)
 
     body = f"{_prologue(header)} {expand(sources[name], set())}".encode()
-    names = tuple(name for name, _ in header.argv)
     sha = sha1(body).hexdigest()  # noqa: S324 - Redis's choice
-    return Script(header=header, names=names, body=body, sha=sha)
+    return Script(header=header, names=dict(header.argv), body=body, sha=sha)
 
 
 def read_sources(package: str) -> dict[str, str]:

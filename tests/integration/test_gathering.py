@@ -26,13 +26,13 @@ def work(queue: Queue) -> Task:
 async def calls(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many jobs each call of Redis had, which is as real as ever."""
     counts: list[int] = []
-    enqueue = queue.broker.enqueue
+    enqueue = queue.broker.enqueue_together
 
     async def counted(jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
         counts.append(len(jobs))
         return await enqueue(jobs)
 
-    monkeypatch.setattr(queue.broker, "enqueue", counted)
+    monkeypatch.setattr(queue.broker, "enqueue_together", counted)
     return counts
 
 
@@ -105,14 +105,14 @@ async def test_everybody_is_told_that_redis_cannot_be_reached() -> None:
 async def test_a_call_that_fails_fails_its_own_jobs_only(
     queue: Queue, work: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enqueue = queue.broker.enqueue
+    enqueue = queue.broker.enqueue_together
 
     async def full_once(jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
         if len(jobs) == BULK:
             raise QueueFull("no room")
         return await enqueue(jobs)
 
-    monkeypatch.setattr(queue.broker, "enqueue", full_once)
+    monkeypatch.setattr(queue.broker, "enqueue_together", full_once)
     results = await asyncio.gather(*(work.enqueue(n=n) for n in range(BULK + 50)), return_exceptions=True)
     assert [type(result) for result in results] == [Job, *[QueueFull] * BULK, *[Job] * 49]
     assert len(await _waiting(queue)) == 50

@@ -98,6 +98,7 @@ JOBS = [
     (given(send.using, id=5), "id=5: use an id made by evq.ids.new_id()"),
     (given(queue.job, 5, {}), "task: use str, not int"),
     (given(queue.job, send, {}), "task: use str, not Task"),
+    (given(queue.job, "", {}), "task='': use 1 to 200 printable characters"),
     (given(queue.job, "send", 5), "task send: a payload is passed by name: use a dict, not int"),
     (given(queue.job, "send", {1: 2}), "task send: the payload is not JSON"),
     (given(queue.job, "send", {"whom": "me"}), "task send(to: str = '') -> None: "),
