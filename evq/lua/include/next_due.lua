@@ -4,8 +4,11 @@
 ]]
 -- @include held_until
 local function next_due(time)
-  local soonest = -1
-  for _, set in ipairs({ delayed, active, deadlines, throttled }) do
+  local soonest, sets = -1, { active }
+  if redis.call("EXISTS", delayed, deadlines, throttled) > 0 then
+    sets = { delayed, active, deadlines, throttled }
+  end
+  for _, set in ipairs(sets) do
     local first = redis.call("ZRANGE", set, "0", "0", "WITHSCORES")
     if first[2] then
       local due = tonumber(first[2])
