@@ -154,7 +154,7 @@ class Broker:
     async def enqueue_together(self, jobs: Sequence[NewJob]) -> list[tuple[Reply, str]]:
         """Add *jobs* in one call, which must have room for them; see `enqueue`."""
         (replies,) = await self._run_each([self.call("enqueue", map(_values, jobs))])
-        if replies[0] == _REFUSED:
+        if _REFUSED in replies[:1]:
             raise DuplicateJob(replies[1].decode())
         return standing([job.id for job in jobs], replies)
 
