@@ -16,7 +16,7 @@ local function enter_new()
   end
   local place = count > 0 and take_places(count) - count
   for i = 1, count do
-    local id, options = entering[i], wishes[entering[i]]
+    local id, options = entering[i], new_options[entering[i]]
     if options then
       scores[id] = score_of(options.priority or 2048, place + i, options.front)
     end
@@ -33,7 +33,7 @@ local function enter_new()
   if #grouped > 0 then
     -- @include wait_in_group
     for _, id in ipairs(grouped) do
-      wait_in_group(wishes[id].group, id, scores[id])
+      wait_in_group(new_options[id].group, id, scores[id])
     end
   end
   new_records, entering = {}, {}

@@ -6,14 +6,14 @@
 ]]
 -- @include pack_job
 -- @include records
-local new_records, entering, wishes, ready = {}, {}, {}, 0
+local new_records, entering, new_options, ready = {}, {}, {}, 0
 
 local function new_job(id, task, payload, options, time)
   local state, priority, due, rare = "waiting", 2048
   if options then
     -- @include apply_options
     state, priority, due, rare = apply_options(id, task, options, time)
-    wishes[id] = options
+    new_options[id] = options
   end
   if #payload > 1024 then -- beside the record, so that changes do not copy it
     redis.call("HSET", payloads, id, payload)

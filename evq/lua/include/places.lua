@@ -9,6 +9,6 @@ local function take_places(count)
 end
 
 local function score_of(priority, place, front)
-  -- As text: Redis is slow at making it of a number, and rounds none.
+  -- As text, since Redis is slow at making it of a number.
   return string.format("%d", priority * 2199023255552 + 1099511627776 + (front and -place or place))
 end
