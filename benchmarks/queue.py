@@ -24,7 +24,7 @@ from benchmarks.redis_server import newest_server, version_of_server
 from benchmarks.script_times import p99_of_scripts
 from evq.embedded import private_redis
 
-SINGLE: Final = 2_000
+SINGLE: Final = 10_000
 """Jobs enqueued one after another, and concurrently, a thousand at a time."""
 BULK: Final = 40_000
 """Jobs enqueued together, and drained at the best concurrency."""
